@@ -1,0 +1,46 @@
+//! PEM or DER text of a public key → SubjectPublicKeyInfo (RFC 5280 §4.1, RFC 8017 §A.1.1, RFC 7468).
+
+use super::KeyError;
+
+/// `rsaEncryption` with NULL parameters, as an AlgorithmIdentifier.
+const RSA_ENCRYPTION: [u8; 15] =
+    [0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01, 0x05, 0x00];
+
+/// The key of a PEM text that holds exactly one public key.
+pub(super) fn from_pem(text: &[u8]) -> Result<Vec<u8>, KeyError> {
+    let blocks = pem::parse_many(text).map_err(|_| KeyError::Malformed("not PEM text"))?;
+    let [block] = blocks.as_slice() else {
+        return Err(KeyError::Malformed("a PEM text must hold exactly one key"));
+    };
+    match block.tag() {
+        "PUBLIC KEY" => Ok(block.contents().to_vec()),
+        "RSA PUBLIC KEY" => Ok(spki_of_pkcs1(block.contents())),
+        tag if tag.contains("PRIVATE KEY") => Err(KeyError::PrivateKey),
+        _ => Err(KeyError::Malformed("the PEM block is not a PUBLIC KEY")),
+    }
+}
+
+/// Wraps a PKCS#1 RSAPublicKey; `der` is not judged here.
+pub(super) fn spki_of_pkcs1(der: &[u8]) -> Vec<u8> {
+    let mut bits = vec![0x00];
+    bits.extend_from_slice(der);
+    let mut body = RSA_ENCRYPTION.to_vec();
+    push_tlv(&mut body, 0x03, &bits);
+    let mut spki = Vec::new();
+    push_tlv(&mut spki, 0x30, &body);
+    spki
+}
+
+fn push_tlv(out: &mut Vec<u8>, tag: u8, value: &[u8]) {
+    out.push(tag);
+    let length = value.len().to_be_bytes();
+    let significant = length.iter().position(|&byte| byte != 0).map_or(&length[length.len() - 1..], |at| &length[at..]);
+    match significant {
+        [short] if *short < 0x80 => out.push(*short),
+        long => {
+            out.push(0x80 | u8::try_from(long.len()).unwrap_or(u8::MAX));
+            out.extend_from_slice(long);
+        }
+    }
+    out.extend_from_slice(value);
+}

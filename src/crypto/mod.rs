@@ -1,0 +1,15 @@
+//! Key material → prepared keys, and a signature's yes or no. The only module that names a crypto crate.
+//!
+//! A key is parsed once, for one algorithm (RFC 8725bis §3.1: the key decides the algorithm, never the token).
+
+mod algorithm;
+pub(crate) mod base64url;
+mod der;
+mod key;
+#[cfg(feature = "testing")]
+pub(crate) mod signing;
+
+pub(crate) use algorithm::KeyKind;
+pub use algorithm::{Algorithm, UnknownAlgorithm};
+pub use key::KeyError;
+pub(crate) use key::{BadSignature, Curve, PreparedKey};

@@ -1,0 +1,191 @@
+//! A configured or published URL → [`Endpoint`]: `https`, or `http` on loopback only.
+
+use std::fmt;
+
+use url::{Host, Url};
+
+/// The URL of an authorization server or of one of its endpoints.
+///
+/// `https` anywhere; `http` on loopback alone, where nobody is in between. No user name, password or fragment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    url: Url,
+}
+
+/// Why a URL is not an [`Endpoint`]; the offending text is in the message.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum EndpointError {
+    /// Not an absolute URL with a host.
+    #[error("{0:?} is not an absolute http(s) URL")]
+    NotAUrl(String),
+    /// `http` to somewhere else than this machine.
+    #[error("{0:?} must be https; http is accepted on loopback only")]
+    NotHttps(String),
+    /// A user name, a password or a fragment.
+    #[error("{0:?} must not carry a user name, a password or a fragment")]
+    Decorated(String),
+    /// An authorization server elsewhere that names this machine or its link as an endpoint.
+    #[error("{0:?} points at a loopback or link-local address, which its issuer does not")]
+    PointsInward(String),
+}
+
+impl Endpoint {
+    /// Reads a URL.
+    ///
+    /// # Errors
+    /// Where the text is not an absolute URL, is not `https` (or `http` on loopback), or carries credentials.
+    pub fn parse(text: &str) -> Result<Self, EndpointError> {
+        let url = Url::parse(text).map_err(|_| EndpointError::NotAUrl(text.to_owned()))?;
+        if !url.username().is_empty() || url.password().is_some() || url.fragment().is_some() {
+            // The password is not repeated in the message.
+            let mut shown = url;
+            let _ = shown.set_password(None);
+            return Err(EndpointError::Decorated(shown.into()));
+        }
+        let endpoint = Self { url };
+        match endpoint.url.scheme() {
+            _ if endpoint.url.host().is_none() => Err(EndpointError::NotAUrl(text.to_owned())),
+            "https" => Ok(endpoint),
+            "http" if endpoint.is_loopback() => Ok(endpoint),
+            "http" => Err(EndpointError::NotHttps(text.to_owned())),
+            _ => Err(EndpointError::NotAUrl(text.to_owned())),
+        }
+    }
+
+    /// Reads a URL that `self` published in its metadata: one that points inward is refused unless `self` does too.
+    pub(crate) fn parse_published(&self, text: &str) -> Result<Self, EndpointError> {
+        let endpoint = Self::parse(text)?;
+        if endpoint.points_inward() && !self.points_inward() {
+            return Err(EndpointError::PointsInward(text.to_owned()));
+        }
+        Ok(endpoint)
+    }
+
+    /// The well-known document `name` of the authorization server at this URL (RFC 8414 §3.1: inserted before the path).
+    pub(crate) fn well_known_inserted(&self, name: &str) -> Self {
+        let mut url = self.url.clone();
+        url.set_path(&format!("/.well-known/{name}{}", self.url.path().trim_end_matches('/')));
+        Self { url }
+    }
+
+    /// The well-known document `name` of the authorization server at this URL (OpenID Connect Discovery §4: appended).
+    pub(crate) fn well_known_appended(&self, name: &str) -> Self {
+        let mut url = self.url.clone();
+        url.set_path(&format!("{}/.well-known/{name}", self.url.path().trim_end_matches('/')));
+        Self { url }
+    }
+
+    /// The URL as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        self.url.as_str()
+    }
+
+    /// The URL as the `http` crate holds it.
+    pub(crate) fn to_uri(&self) -> Result<http::Uri, EndpointError> {
+        self.as_str().parse().map_err(|_| EndpointError::NotAUrl(self.as_str().to_owned()))
+    }
+
+    fn is_loopback(&self) -> bool {
+        match self.url.host() {
+            Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+            Some(Host::Ipv4(address)) => address.is_loopback(),
+            Some(Host::Ipv6(address)) => address.is_loopback(),
+            None => false,
+        }
+    }
+
+    fn points_inward(&self) -> bool {
+        let inward = match self.url.host() {
+            Some(Host::Ipv4(address)) => address.is_link_local() || address.is_unspecified(),
+            Some(Host::Ipv6(address)) => {
+                let mapped = address.to_ipv4_mapped();
+                address.is_unicast_link_local()
+                    || address.is_unspecified()
+                    || mapped.is_some_and(|v4| v4.is_link_local() || v4.is_loopback() || v4.is_unspecified())
+            }
+            _ => false,
+        };
+        inward || self.is_loopback()
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_http_is_for_loopback_only_threat_32() {
+        for good in [
+            "https://idp.example",
+            "https://idp.example/tenant/a",
+            "http://127.0.0.1:3000",
+            "http://127.8.9.1/x",
+            "http://[::1]:9/x",
+            "http://localhost:1",
+        ] {
+            assert!(Endpoint::parse(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "http://idp.example",
+            "http://169.254.169.254/latest",
+            "http://localhost.evil.example",
+            "http://127.0.0.1.evil.example",
+            "ftp://idp.example",
+            "idp.example",
+            "/jwks",
+            "",
+            "https://",
+            "https://user:secret@idp.example",
+            "https://idp.example#x",
+        ] {
+            let error = Endpoint::parse(bad).expect_err(bad).to_string();
+            assert!(!error.contains("secret"), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_outside_issuer_cannot_send_us_inside_threat_20() {
+        let outside = Endpoint::parse("https://idp.example").unwrap();
+        let inside = Endpoint::parse("http://127.0.0.1:3000").unwrap();
+        for target in [
+            "http://127.0.0.1/jwks",
+            "https://127.0.0.1/jwks",
+            "https://localhost/jwks",
+            "https://169.254.169.254/latest/meta-data",
+            "https://[::1]/jwks",
+            "https://[fe80::1]/jwks",
+            "https://[::ffff:169.254.169.254]/jwks",
+            "https://0.0.0.0/jwks",
+        ] {
+            assert!(outside.parse_published(target).is_err(), "{target}");
+        }
+        assert!(outside.parse_published("https://keys.example/jwks").is_ok());
+        assert!(inside.parse_published("http://127.0.0.1:3000/jwks").is_ok());
+    }
+
+    #[test]
+    fn well_known_documents_stand_where_each_standard_puts_them() {
+        let rows = [
+            ("https://idp.example", "https://idp.example/.well-known/x", "https://idp.example/.well-known/x"),
+            ("https://idp.example/", "https://idp.example/.well-known/x", "https://idp.example/.well-known/x"),
+            (
+                "https://idp.example/a/b",
+                "https://idp.example/.well-known/x/a/b",
+                "https://idp.example/a/b/.well-known/x",
+            ),
+        ];
+        for (issuer, inserted, appended) in rows {
+            let issuer = Endpoint::parse(issuer).unwrap();
+            assert_eq!(issuer.well_known_inserted("x").as_str(), inserted);
+            assert_eq!(issuer.well_known_appended("x").as_str(), appended);
+        }
+    }
+}

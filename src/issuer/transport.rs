@@ -1,0 +1,80 @@
+//! One HTTP request to an authorization server → one bounded answer.
+
+use std::{fmt, future::Future, pin::Pin, time::Duration};
+
+use bytes::{Bytes, BytesMut};
+
+/// What [`Transport::send`] returns.
+pub type Exchange = Pin<Box<dyn Future<Output = Result<http::Response<Bytes>, TransportError>> + Send>>;
+
+/// Carries requests to authorization servers.
+///
+/// [`HttpTransport`] is the real one; `testing::TestIssuer` answers in process. An implementation need not bound the
+/// time of a call (its caller does, by its clock) and must not follow redirects to places that were not configured.
+pub trait Transport: Send + Sync + fmt::Debug + 'static {
+    /// Sends `request`, whose URI is absolute, and reads at most `max_body` bytes of the answer.
+    fn send(&self, request: http::Request<Bytes>, max_body: usize) -> Exchange;
+}
+
+/// Why an authorization server gave no answer that could be read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TransportError {
+    /// The answer's body is larger than the caller allows.
+    #[error("the answer is larger than {0} bytes")]
+    TooLarge(usize),
+    /// No answer, or not all of it: connection, TLS or protocol trouble.
+    #[error("no answer")]
+    Failed(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// HTTP by reqwest.
+#[derive(Clone, Debug)]
+pub struct HttpTransport {
+    client: reqwest::Client,
+}
+
+impl HttpTransport {
+    /// A client that follows no redirects, asks for no compression, and gives up connecting after three seconds.
+    pub(crate) fn new() -> Result<Self, TransportError> {
+        let client = reqwest::Client::builder()
+            .user_agent(concat!("portcullis/", env!("CARGO_PKG_VERSION")))
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(Duration::from_secs(3))
+            .build()
+            .map_err(|error| TransportError::Failed(error.into()))?;
+        Ok(Self { client })
+    }
+}
+
+impl From<reqwest::Client> for HttpTransport {
+    /// The user's own client, with its private CA, proxy and redirect policy.
+    fn from(client: reqwest::Client) -> Self {
+        Self { client }
+    }
+}
+
+impl Transport for HttpTransport {
+    fn send(&self, request: http::Request<Bytes>, max_body: usize) -> Exchange {
+        let client = self.client.clone();
+        Box::pin(async move {
+            let (parts, body) = request.into_parts();
+            let request = http::Request::from_parts(parts, reqwest::Body::from(body));
+            let failed = |error: reqwest::Error| TransportError::Failed(error.without_url().into());
+            let request = reqwest::Request::try_from(request).map_err(failed)?;
+            let mut answer = client.execute(request).await.map_err(failed)?;
+
+            let mut head = http::Response::new(());
+            *head.status_mut() = answer.status();
+            *head.headers_mut() = std::mem::take(answer.headers_mut());
+            let mut body = BytesMut::new();
+            while let Some(chunk) = answer.chunk().await.map_err(failed)? {
+                if body.len() + chunk.len() > max_body {
+                    return Err(TransportError::TooLarge(max_body));
+                }
+                body.extend_from_slice(&chunk);
+            }
+            Ok(head.map(|()| body.freeze()))
+        })
+    }
+}

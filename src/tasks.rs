@@ -1,0 +1,41 @@
+//! The only place that spawns: a future goes in, a guard comes out, and the task ends with its guard.
+
+use std::{
+    future::Future,
+    hash::{BuildHasher, RandomState},
+    time::Duration,
+};
+
+/// A background task that is aborted when this is dropped.
+#[derive(Debug)]
+pub(crate) struct TaskGuard(tokio::task::AbortHandle);
+
+impl TaskGuard {
+    /// Starts `task` on the current tokio runtime, or gives it back where there is none.
+    #[expect(clippy::disallowed_methods, reason = "the one place that spawns")]
+    pub(crate) fn spawn<F>(task: F) -> Result<Self, NoRuntime>
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        tokio::runtime::Handle::try_current().map_err(|_| NoRuntime)?;
+        Ok(Self(tokio::spawn(task).abort_handle()))
+    }
+}
+
+impl Drop for TaskGuard {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// There is no tokio runtime here to run a background task.
+#[derive(Debug, thiserror::Error)]
+#[error("no tokio runtime here")]
+pub(crate) struct NoRuntime;
+
+/// `duration`, shortened by up to a tenth, so that replicas started together do not ask together.
+pub(crate) fn jittered(duration: Duration) -> Duration {
+    let random = RandomState::new().hash_one(0_u8) % 1024;
+    let tenth = duration / 10;
+    duration.saturating_sub(tenth.mul_f64(u32::try_from(random).map_or(0.0, f64::from) / 1024.0))
+}

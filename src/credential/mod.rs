@@ -1,0 +1,94 @@
+//! Request headers → at most one [`Bearer`] (RFC 6750 §2.1).
+//!
+//! Reads bytes, allocates nothing, believes nothing: a `Bearer` has the right shape and is otherwise unproved.
+//! Tokens in a query string or a form body are never read (RFC 9700 §4.3.2).
+
+mod source;
+
+use std::fmt;
+
+use http::HeaderMap;
+
+pub use source::{AuthorizationHeader, Cookie, CredentialSource, Header, WebSocketProtocol};
+
+/// The largest credential that is looked at, unless configured otherwise: 16 KiB.
+pub const DEFAULT_MAX_LEN: usize = 16 * 1024;
+
+/// A credential of the right shape, about which nothing else is known.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Bearer<'r>(&'r [u8]);
+
+impl<'r> Bearer<'r> {
+    /// Checks the size and the grammar of a token found by any means.
+    ///
+    /// # Errors
+    /// Where it is empty, larger than `max_len` bytes, or not a b64token (RFC 6750 §2.1).
+    pub fn parse(token: &'r [u8], max_len: usize) -> Result<Self, CredentialError> {
+        if token.len() > max_len {
+            return Err(CredentialError::TooLong);
+        }
+        if is_b64token(token) { Ok(Self(token)) } else { Err(CredentialError::Malformed) }
+    }
+
+    /// The token's text, which is ASCII.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &'r [u8] {
+        self.0
+    }
+}
+
+impl fmt::Debug for Bearer<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Bearer(<redacted>)")
+    }
+}
+
+/// Why a request's credential cannot be used. A request without any is no error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CredentialError {
+    /// More than one credential, or more than one header that could hold it (RFC 6750 §2, RFC 9110 §11.6.2).
+    #[error("more than one credential")]
+    Repeated,
+    /// Not `Bearer` and one b64token.
+    #[error("malformed credential")]
+    Malformed,
+    /// Larger than the configured bound.
+    #[error("credential too long")]
+    TooLong,
+    /// A proof-of-possession credential that this crate does not verify (RFC 9449) came along.
+    #[error("a DPoP proof beside a bearer credential")]
+    Mixed,
+}
+
+/// The one credential of a request, or none.
+pub(crate) fn find<'r>(
+    source: &dyn CredentialSource,
+    headers: &'r HeaderMap,
+    max_len: usize,
+) -> Result<Option<Bearer<'r>>, CredentialError> {
+    match source.find(headers)? {
+        Some(token) => Bearer::parse(token, max_len).map(Some),
+        None => Ok(None),
+    }
+}
+
+/// `b64token = 1*( ALPHA / DIGIT / "-" / "." / "_" / "~" / "+" / "/" ) *"="`
+fn is_b64token(token: &[u8]) -> bool {
+    let padding = token.iter().rev().take_while(|&&byte| byte == b'=').count();
+    let body = token.get(..token.len() - padding).unwrap_or_default();
+    !body.is_empty() && body.iter().all(|&byte| IS_B64TOKEN.get(usize::from(byte)).copied().unwrap_or(false))
+}
+
+/// Looked up once per byte of every token, hence a table.
+static IS_B64TOKEN: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0_u8;
+    while byte < 128 {
+        #[expect(clippy::as_conversions, reason = "widening, in a const")]
+        let at = byte as usize;
+        table[at] = byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'+' | b'/');
+        byte += 1;
+    }
+    table
+};

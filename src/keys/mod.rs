@@ -1,0 +1,26 @@
+//! Which keys an issuer's tokens are verified with, and how they stay fresh (RFC 7517).
+//!
+//! ```text
+//! PEM, DER, JWK, JWK set, file ─► KeySet (immutable) ◄─ one swap ─ refresher ◄─ JWKS URL, discovery
+//!                                    ▲                                 ▲
+//!                              every request reads         unknown kid, bad signature, time
+//! ```
+
+mod fetch;
+mod jwk;
+mod key;
+mod policy;
+mod remote;
+mod set;
+mod snapshot;
+mod source;
+mod unknown;
+
+pub use fetch::FetchError;
+pub use key::VerificationKey;
+pub use policy::RefreshPolicy;
+pub(crate) use remote::{KeyAnswer, KeyQuestion};
+pub(crate) use set::KeyMatch;
+pub use set::{KeySet, KeySetError, SkippedKey};
+pub use source::{KeySource, KeySourceError};
+pub(crate) use source::{Keys, KeysEnvironment};

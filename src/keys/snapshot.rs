@@ -1,0 +1,75 @@
+//! What memory knows of a remote key set at one moment, and what may be asked. Pure.
+
+use std::time::Duration;
+
+use super::{KeySet, RefreshPolicy};
+
+/// The state of a remote key set: replaced as a whole by its refresher, read by every request.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Snapshot {
+    keys: Option<KeySet>,
+    /// Grows with every change of the set.
+    pub(super) generation: u64,
+    /// When the keys end to be fresh and are due to be fetched again, attempts permitting.
+    pub(super) next_attempt: Duration,
+    /// From when on the keys must not be used any more.
+    usable_until: Duration,
+    last_attempt: Option<Duration>,
+    pub(super) in_flight: bool,
+    /// Attempts that failed since the last one that did not.
+    pub(super) failures: u32,
+}
+
+impl Snapshot {
+    /// Before the first attempt, which is under way from the first moment: early requests wait for it.
+    pub(super) fn first() -> Self {
+        Self { in_flight: true, ..Self::default() }
+    }
+
+    /// The keys, while they may be used.
+    pub(super) fn keys(&self, now: Duration) -> Option<&KeySet> {
+        self.keys.as_ref().filter(|_| now < self.usable_until)
+    }
+
+    /// Whether a fetch may be asked for, or is under way anyhow.
+    pub(super) fn may_refresh(&self, now: Duration, policy: &RefreshPolicy) -> bool {
+        self.in_flight || self.cooled_down(now, policy)
+    }
+
+    pub(super) fn cooled_down(&self, now: Duration, policy: &RefreshPolicy) -> bool {
+        self.last_attempt.is_none_or(|last| now >= last.saturating_add(policy.cooldown))
+    }
+
+    pub(super) fn started(&self, now: Duration) -> Self {
+        Self { in_flight: true, last_attempt: Some(now), ..self.clone() }
+    }
+
+    /// The keys were read, or the server said that they have not changed (`changed` is `None`).
+    pub(super) fn succeeded(
+        &self,
+        changed: Option<KeySet>,
+        fresh_for: Duration,
+        now: Duration,
+        policy: &RefreshPolicy,
+    ) -> Self {
+        let next_attempt = now.saturating_add(fresh_for);
+        Self {
+            generation: self.generation + u64::from(changed.is_some()),
+            keys: changed.or_else(|| self.keys.clone()),
+            next_attempt,
+            usable_until: next_attempt.saturating_add(policy.max_stale),
+            in_flight: false,
+            failures: 0,
+            ..self.clone()
+        }
+    }
+
+    pub(super) fn failed(&self, retry_in: Duration, now: Duration) -> Self {
+        Self {
+            next_attempt: now.saturating_add(retry_in),
+            in_flight: false,
+            failures: self.failures.saturating_add(1),
+            ..self.clone()
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! Payload JSON → [`Claims`]: the registered ones, typed (RFC 7519 §4, RFC 9068 §2.2), and the marks of other tokens.
+
+use std::fmt;
+
+use serde::{
+    Deserializer,
+    de::{DeserializeSeed, Error, IgnoredAny, MapAccess, Visitor},
+};
+use serde_json::Value;
+
+use super::{
+    TokenError,
+    json::{NumericDate, Text, TextOrTexts, each_member},
+};
+use crate::clock::UnixTime;
+
+/// What a token says of itself; true only if its signature holds.
+#[derive(Debug, Default)]
+pub(crate) struct Claims {
+    pub(crate) issuer: Option<Box<str>>,
+    pub(crate) subject: Option<Box<str>>,
+    pub(crate) client_id: Option<Box<str>>,
+    pub(crate) token_id: Option<Box<str>>,
+    pub(crate) audiences: Option<Vec<Box<str>>>,
+    /// Rounded down: not accepted a fraction of a second too long.
+    pub(crate) expires_at: Option<UnixTime>,
+    /// Rounded up: not accepted a fraction of a second too early.
+    pub(crate) not_before: Option<UnixTime>,
+    /// Rounded down.
+    pub(crate) issued_at: Option<UnixTime>,
+    /// `scope`.
+    pub(crate) scope: Option<TextOrTexts>,
+    /// `scp`, as some servers call it.
+    pub(crate) scp: Option<TextOrTexts>,
+    pub(crate) marks: Marks,
+}
+
+/// Marks by which other kinds of token give themselves away (RFC 8725bis: mutually exclusive rules per kind).
+#[derive(Debug, Default)]
+pub(crate) struct Marks {
+    /// `cnf`: bound to a key or certificate.
+    pub(crate) confirmation: bool,
+    /// `nonce`, `at_hash`, `c_hash` or `s_hash`: an ID token (OpenID Connect Core §2, §3.3.2.11).
+    pub(crate) id_token: bool,
+    /// `events`, `htm` or `htu`: a security event or logout token (RFC 8417), a DPoP proof (RFC 9449 §4.2).
+    pub(crate) other_token: bool,
+    /// What `typ` or `token_use` among the claims says, where a server writes them: access token or not.
+    pub(crate) says_access_token: Option<bool>,
+}
+
+impl Claims {
+    /// Reads a claims set.
+    pub(crate) fn parse(json: &[u8]) -> Result<Self, TokenError> {
+        let mut wrong = None;
+        let mut deserializer = serde_json::Deserializer::from_slice(json);
+        let claims = ClaimsSeed { wrong: &mut wrong }
+            .deserialize(&mut deserializer)
+            .and_then(|claims| deserializer.end().map(|()| claims));
+        claims.map_err(|_| wrong.map_or(TokenError::Claims, TokenError::ClaimType))
+    }
+}
+
+struct ClaimsSeed<'a> {
+    /// The claim being read, so that an error can name it.
+    wrong: &'a mut Option<&'static str>,
+}
+
+impl<'de> DeserializeSeed<'de> for ClaimsSeed<'_> {
+    type Value = Claims;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Claims, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for ClaimsSeed<'_> {
+    type Value = Claims;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a claims set")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Claims, A::Error> {
+        let mut claims = Claims::default();
+        each_member(map, |name, map| claims.read(name, map, self.wrong))?;
+        Ok(claims)
+    }
+}
+
+impl Claims {
+    /// Takes one member; a claim of the wrong type is an error, never an absent claim.
+    fn read<'de, A: MapAccess<'de>>(
+        &mut self,
+        name: &str,
+        map: &mut A,
+        wrong: &mut Option<&'static str>,
+    ) -> Result<(), A::Error> {
+        match name {
+            "iss" => self.issuer = Some(typed::<Text, _>("iss", map, wrong)?.0),
+            "sub" => self.subject = Some(typed::<Text, _>("sub", map, wrong)?.0),
+            "client_id" => self.client_id = Some(typed::<Text, _>("client_id", map, wrong)?.0),
+            "jti" => self.token_id = Some(typed::<Text, _>("jti", map, wrong)?.0),
+            "aud" => self.audiences = Some(typed::<TextOrTexts, _>("aud", map, wrong)?.texts),
+            "exp" => self.expires_at = Some(UnixTime::from_secs(typed::<NumericDate, _>("exp", map, wrong)?.floor)),
+            "nbf" => self.not_before = Some(UnixTime::from_secs(typed::<NumericDate, _>("nbf", map, wrong)?.ceil)),
+            "iat" => self.issued_at = Some(UnixTime::from_secs(typed::<NumericDate, _>("iat", map, wrong)?.floor)),
+            "scope" => self.scope = Some(typed("scope", map, wrong)?),
+            "scp" => self.scp = Some(typed("scp", map, wrong)?),
+            other => self.marks.read(other, map)?,
+        }
+        Ok(())
+    }
+}
+
+/// The value of the claim `name`, which an error is then known to be about.
+fn typed<'de, T, A>(name: &'static str, map: &mut A, wrong: &mut Option<&'static str>) -> Result<T, A::Error>
+where
+    T: serde::Deserialize<'de>,
+    A: MapAccess<'de>,
+{
+    *wrong = Some(name);
+    let value = map.next_value()?;
+    *wrong = None;
+    Ok(value)
+}
+
+impl Marks {
+    fn read<'de, A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
+        match name {
+            "cnf" => self.confirmation = true,
+            "nonce" | "at_hash" | "c_hash" | "s_hash" => self.id_token = true,
+            "events" | "htm" | "htu" => self.other_token = true,
+            // Keycloak's `typ` (Bearer, ID, Refresh, Logout, …) and Cognito's `token_use` (access, id).
+            "typ" | "token_use" => {
+                let says = match map.next_value::<Value>()? {
+                    Value::String(text) => {
+                        ["bearer", "access", "at+jwt"].iter().any(|word| text.eq_ignore_ascii_case(word))
+                    }
+                    _ => return Err(A::Error::custom("not a string")),
+                };
+                self.says_access_token = Some(self.says_access_token.unwrap_or(true) && says);
+                return Ok(());
+            }
+            _ => {}
+        }
+        map.next_value::<IgnoredAny>().map(|_| ())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_claim_of_the_wrong_type_is_never_an_absent_claim_threat_2() {
+        for claim in ["exp", "nbf", "iat"] {
+            for value in
+                [r#""1900000000""#, "true", "null", "[1900000000]", "{}", "-1", "-0.5", "1e400", "1e300", "NaN"]
+            {
+                let json = format!(r#"{{"{claim}":{value}}}"#);
+                assert!(Claims::parse(json.as_bytes()).is_err(), "{json}");
+            }
+        }
+        for claim in ["iss", "sub", "jti", "client_id"] {
+            for value in ["1", "true", "null", r#"["a"]"#, "{}"] {
+                let json = format!(r#"{{"{claim}":{value}}}"#);
+                assert!(matches!(Claims::parse(json.as_bytes()), Err(TokenError::ClaimType(_))), "{json}");
+            }
+        }
+        for claim in ["aud", "scope", "scp"] {
+            for value in ["1", "true", "null", "[1]", r#"["a",null]"#, r#"[["a"]]"#, "{}"] {
+                let json = format!(r#"{{"{claim}":{value}}}"#);
+                assert!(matches!(Claims::parse(json.as_bytes()), Err(TokenError::ClaimType(_))), "{json}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_fraction_of_a_second_never_widens_the_window_threat_2() {
+        let claims = Claims::parse(br#"{"exp":100.9,"nbf":50.1,"iat":40.9}"#).unwrap();
+        assert_eq!(claims.expires_at, Some(UnixTime::from_secs(100)));
+        assert_eq!(claims.not_before, Some(UnixTime::from_secs(51)));
+        assert_eq!(claims.issued_at, Some(UnixTime::from_secs(40)));
+    }
+
+    #[test]
+    fn a_claims_set_names_each_claim_once_threat_4() {
+        for json in [
+            r#"{"iss":"a","iss":"a"}"#,
+            r#"{"iss":"a","i\u0073s":"b"}"#,
+            r#"{"aud":"a","aud":["b"]}"#,
+            r#"{"x":1,"x":2}"#,
+            r#"{"exp":1,"exp":2}"#,
+            "[]",
+            "1",
+            "null",
+            "",
+            r#"{"iss":"a"}{}"#,
+            r#"{"iss":"a""#,
+            "{\"iss\":\"\u{0}\"}",
+        ] {
+            assert!(Claims::parse(json.as_bytes()).is_err(), "{json}");
+        }
+        let many: String = (0..500).map(|number| format!(r#""c{number}":1,"#)).collect();
+        assert!(Claims::parse(format!(r#"{{{many}"z":1}}"#).as_bytes()).is_ok());
+        assert!(Claims::parse(format!(r#"{{{many}"c499":1}}"#).as_bytes()).is_err());
+    }
+
+    #[test]
+    fn deep_nesting_is_skipped_without_recursion_threat_31() {
+        let deep = format!(r#"{{"x":{}{}}}"#, "[".repeat(6000), "]".repeat(6000));
+        // Either answer is safe; what matters is that the stack survives.
+        let _ = Claims::parse(deep.as_bytes());
+    }
+}

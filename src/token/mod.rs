@@ -1,0 +1,99 @@
+//! [`Bearer`] + keys + now → [`VerifiedToken`] (RFC 7515, 7519, 8725bis, 9068).
+//!
+//! ```text
+//! text ─► compact ─► header ─► claims ─► rules (may refuse early) ─► signature ─► VerifiedToken
+//! ```
+//!
+//! Claims are parsed once, before the signature, so that an expired or foreign token costs no cryptography. They may
+//! refuse then; nothing they say is believed until the signature holds.
+
+mod claims;
+mod compact;
+mod error;
+mod header;
+mod json;
+mod rules;
+mod scope;
+mod verified;
+
+use std::sync::Arc;
+
+use crate::{
+    clock::UnixTime,
+    credential::Bearer,
+    keys::{KeyMatch, KeySet},
+};
+
+pub(crate) use claims::Claims;
+use compact::Compact;
+pub use error::TokenError;
+use header::Header;
+pub use rules::TokenType;
+pub(crate) use rules::{Audiences, TokenRules};
+pub use scope::{InvalidScope, Scope, ScopeSet};
+pub use verified::VerifiedToken;
+
+/// A token whose text has been read and whose word has been proved in nothing.
+pub(crate) struct UnverifiedToken<'t> {
+    compact: Compact<'t>,
+    header: Header,
+    payload: Vec<u8>,
+    claims: Claims,
+}
+
+impl<'t> UnverifiedToken<'t> {
+    /// Reads header and claims.
+    pub(crate) fn parse(bearer: Bearer<'t>) -> Result<Self, TokenError> {
+        let compact = Compact::split(bearer.as_bytes())?;
+        let header = Header::parse(&compact.decode_header()?)?;
+        let payload = compact.decode_payload()?;
+        let claims = Claims::parse(&payload)?;
+        Ok(Self { compact, header, payload, claims })
+    }
+
+    /// The issuer it claims to be from.
+    pub(crate) fn issuer(&self) -> Option<&str> {
+        self.claims.issuer.as_deref()
+    }
+
+    /// The key it claims to be signed with.
+    pub(crate) fn key_id(&self) -> Option<&str> {
+        self.header.key_id.as_deref()
+    }
+
+    /// Refuses what no signature could make acceptable.
+    pub(crate) fn check(&self, rules: &TokenRules, audiences: &Audiences, now: UnixTime) -> Result<(), TokenError> {
+        rules.check_header(&self.header)?;
+        rules.check_kind(&self.header, &self.claims)?;
+        rules.check_claims(&self.claims, audiences, now)
+    }
+
+    /// Proves the signature with a key of `keys` and hands out the token that now may be believed.
+    ///
+    /// Call [`check`](Self::check) first; this repeats none of it.
+    pub(crate) fn verify(self, rules: &Arc<TokenRules>, keys: &KeySet) -> Result<VerifiedToken, SignatureError> {
+        let algorithm = self.header.algorithm.ok_or(SignatureError::Token(TokenError::Algorithm))?;
+        let signature = self.compact.decode_signature().map_err(SignatureError::Token)?;
+        let message = self.compact.signed();
+        match keys.find(self.key_id(), algorithm, |key| key.verify(message, &signature).is_ok()) {
+            KeyMatch::Verified => {}
+            KeyMatch::Refuted => return Err(SignatureError::BadSignature),
+            KeyMatch::Unknown => return Err(SignatureError::UnknownKey),
+            KeyMatch::OtherAlgorithm => return Err(SignatureError::Token(TokenError::Algorithm)),
+        }
+        let scopes = rules.scopes(&self.claims, &self.payload).map_err(SignatureError::Token)?;
+        let text = self.compact.text().into();
+        Ok(VerifiedToken::new(Arc::clone(rules), self.claims, scopes, self.payload.into(), text))
+    }
+}
+
+/// Why the keys at hand do not vouch for a token; the first two may change with fresher keys.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum SignatureError {
+    /// No key answers to the token's `kid`.
+    UnknownKey,
+    /// A key was there and the signature is not its.
+    BadSignature,
+    /// No key could help.
+    Token(TokenError),
+}

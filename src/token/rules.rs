@@ -1,0 +1,189 @@
+//! What an issuer's tokens must satisfy: header, kind, claims (RFC 9068 §4, RFC 8725bis §3, RFC 7519 §4.1).
+
+use std::time::Duration;
+
+use serde::Deserialize as _;
+
+use super::{
+    Claims, ScopeSet, TokenError,
+    header::{Header, without_application},
+    json::TextOrTexts,
+};
+use crate::{clock::UnixTime, crypto::Algorithm};
+
+/// Which `typ` a token must have (RFC 8725bis §3.11: explicit typing).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TokenType {
+    /// `at+jwt` and every claim that RFC 9068 §2.2 requires; the choice for servers that follow it.
+    AccessTokenJwt,
+    /// `at+jwt`, `JWT` or none, as servers write them; ID tokens, logout tokens, security events and DPoP proofs are
+    /// refused wherever they can be told apart.
+    Any,
+    /// Exactly this media type, for a server with a `typ` of its own.
+    Named(Box<str>),
+}
+
+/// One issuer's rules, in effect for every token that names it.
+#[derive(Debug)]
+pub(crate) struct TokenRules {
+    /// `None` where the issuer's tokens are not told by their `iss`.
+    pub(crate) issuer: Option<Box<str>>,
+    pub(crate) audiences: Audiences,
+    pub(crate) algorithms: Vec<Algorithm>,
+    pub(crate) token_type: TokenType,
+    pub(crate) leeway: Duration,
+    pub(crate) max_age: Option<Duration>,
+    pub(crate) scope_claim: Option<Box<str>>,
+}
+
+/// Whom a token must be meant for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Audiences {
+    /// At least one of these, byte for byte.
+    OneOf(Box<[Box<str>]>),
+    /// Anyone. Configured by a word that spells the danger.
+    Any,
+}
+
+impl Audiences {
+    /// Whether a token for `claimed` is meant for us.
+    pub(crate) fn accept(&self, claimed: &[Box<str>]) -> bool {
+        match self {
+            Self::OneOf(ours) => claimed.iter().any(|audience| ours.contains(audience)),
+            Self::Any => true,
+        }
+    }
+}
+
+impl TokenRules {
+    pub(super) fn check_header(&self, header: &Header) -> Result<(), TokenError> {
+        let allowed = header.algorithm.is_some_and(|algorithm| self.algorithms.contains(&algorithm));
+        if allowed { Ok(()) } else { Err(TokenError::Algorithm) }
+    }
+
+    /// Access tokens only, told by `typ` and by what else they carry.
+    pub(super) fn check_kind(&self, header: &Header, claims: &Claims) -> Result<(), TokenError> {
+        let kind = header.token_type.as_deref().map(without_application);
+        let is = |name: &str| kind.is_some_and(|kind| kind.eq_ignore_ascii_case(name));
+        let typed = match &self.token_type {
+            TokenType::AccessTokenJwt => is("at+jwt"),
+            TokenType::Any => kind.is_none() || is("jwt") || is("at+jwt"),
+            TokenType::Named(name) => is(without_application(name)),
+        };
+        let marks = &claims.marks;
+        let told_apart = match marks.says_access_token {
+            Some(says) => says,
+            // An access token that says so in its `typ` may carry a nonce of its own.
+            None => !marks.id_token || is("at+jwt"),
+        };
+        if !typed || !told_apart || marks.other_token {
+            return Err(TokenError::Kind);
+        }
+        // RFC 9449 §7.2, RFC 8705 §3: a bound token must not pass as a plain bearer token.
+        if marks.confirmation {
+            return Err(TokenError::SenderConstrained);
+        }
+        Ok(())
+    }
+
+    pub(super) fn check_claims(&self, claims: &Claims, audiences: &Audiences, now: UnixTime) -> Result<(), TokenError> {
+        if let Some(ours) = &self.issuer {
+            let issuer = claims.issuer.as_ref().ok_or(TokenError::MissingClaim("iss"))?;
+            if issuer != ours {
+                return Err(TokenError::Issuer);
+            }
+        }
+        if !audiences.accept(claims.audiences.as_deref().unwrap_or_default()) {
+            return Err(TokenError::Audience);
+        }
+        if self.token_type == TokenType::AccessTokenJwt {
+            require_rfc9068(claims)?;
+        }
+        self.check_time(claims.expires_at, claims.not_before, claims.issued_at, now)
+    }
+
+    /// Whether `now` lies within a token's life. `exp` is always required; the rest where it is there.
+    pub(super) fn check_time(
+        &self,
+        expires_at: Option<UnixTime>,
+        not_before: Option<UnixTime>,
+        issued_at: Option<UnixTime>,
+        now: UnixTime,
+    ) -> Result<(), TokenError> {
+        let expires_at = expires_at.ok_or(TokenError::MissingClaim("exp"))?;
+        // RFC 7519 §4.1.4: "on or after which" it must not be accepted.
+        if now >= expires_at.saturating_add(self.leeway) {
+            return Err(TokenError::Expired);
+        }
+        let latest = now.saturating_add(self.leeway);
+        if not_before.is_some_and(|start| start > latest) {
+            return Err(TokenError::NotYetValid);
+        }
+        if issued_at.is_some_and(|issued| issued > latest) {
+            return Err(TokenError::IssuedInFuture);
+        }
+        if let Some(max_age) = self.max_age {
+            let issued_at = issued_at.ok_or(TokenError::MissingClaim("iat"))?;
+            if now.since(issued_at) > max_age.saturating_add(self.leeway) {
+                return Err(TokenError::TooOld);
+            }
+        }
+        Ok(())
+    }
+
+    /// The scopes a token was granted: of `scope` or `scp`, which must agree where both are there, or of the claim
+    /// that the configuration names.
+    pub(super) fn scopes(&self, claims: &Claims, payload: &[u8]) -> Result<ScopeSet, TokenError> {
+        let named;
+        let (first, second) = match self.scope_claim.as_deref() {
+            None => (claims.scope.as_ref(), claims.scp.as_ref()),
+            Some("scope") => (claims.scope.as_ref(), None),
+            Some("scp") => (claims.scp.as_ref(), None),
+            Some(name) => {
+                named = find_claim(payload, name)?;
+                (named.as_ref(), None)
+            }
+        };
+        match (first, second) {
+            (Some(first), Some(second)) => {
+                let (first, second) = (scope_set(first)?, scope_set(second)?);
+                if first == second { Ok(first) } else { Err(TokenError::Scopes) }
+            }
+            (Some(one), None) | (None, Some(one)) => scope_set(one),
+            (None, None) => Ok(ScopeSet::default()),
+        }
+    }
+}
+
+fn scope_set(claim: &TextOrTexts) -> Result<ScopeSet, TokenError> {
+    let set = match (claim.is_array, claim.texts.as_slice()) {
+        (false, [text]) => ScopeSet::from_delimited(text),
+        (_, texts) => ScopeSet::from_list(texts),
+    };
+    set.map_err(|_| TokenError::Scopes)
+}
+
+/// A claim by its name, or where that begins with a slash by JSON pointer (RFC 6901): `/realm_access/roles`.
+fn find_claim(payload: &[u8], name: &str) -> Result<Option<TextOrTexts>, TokenError> {
+    let claims: serde_json::Value = serde_json::from_slice(payload).map_err(|_| TokenError::Claims)?;
+    let found = if name.starts_with('/') { claims.pointer(name) } else { claims.get(name) };
+    found.map(|value| TextOrTexts::deserialize(value).map_err(|_| TokenError::Scopes)).transpose()
+}
+
+/// RFC 9068 §2.2: what every JWT access token carries.
+fn require_rfc9068(claims: &Claims) -> Result<(), TokenError> {
+    let required = [
+        ("iss", claims.issuer.is_some()),
+        ("exp", claims.expires_at.is_some()),
+        ("aud", claims.audiences.is_some()),
+        ("sub", claims.subject.is_some()),
+        ("client_id", claims.client_id.is_some()),
+        ("iat", claims.issued_at.is_some()),
+        ("jti", claims.token_id.is_some()),
+    ];
+    match required.into_iter().find(|(_, there)| !there) {
+        Some((name, _)) => Err(TokenError::MissingClaim(name)),
+        None => Ok(()),
+    }
+}

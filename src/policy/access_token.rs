@@ -1,0 +1,111 @@
+//! What a handler receives: a token that passed everything.
+
+use std::ops::Deref;
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeOwned, Error as _, Visitor},
+    forward_to_deserialize_any,
+};
+
+use super::Requirement;
+use crate::{
+    status::ActiveToken,
+    token::{ScopeSet, VerifiedToken},
+};
+
+/// An access token that is valid, active and sufficient for the route it was presented at.
+///
+/// Only the policy makes one. `C` is a type of yours for the claims beyond the registered ones; by default none are
+/// read. It dereferences to [`VerifiedToken`], which has the registered claims. Cloning shares the token.
+///
+/// ```no_run
+/// # fn handler(token: portcullis::AccessToken) {
+/// if token.scopes().contains("agents:write") {
+///     println!("{:?} may write", token.subject());
+/// }
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct AccessToken<C = ()> {
+    token: ActiveToken,
+    claims: C,
+}
+
+/// Why an active token is not sufficient.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PolicyRefusal {
+    Audience,
+    Scope,
+    Predicate,
+}
+
+impl AccessToken {
+    /// Checks the token against the requirement: its audience, its scopes, its predicates.
+    pub(crate) fn admit(token: ActiveToken, requirement: &Requirement) -> Result<Self, PolicyRefusal> {
+        requirement.check(&token).map(|()| Self { token, claims: () })
+    }
+
+    /// The same token with its claims read as `C`. Members that `C` does not name are left out.
+    ///
+    /// # Errors
+    /// Where the claims do not have that form.
+    pub fn with_claims<C: DeserializeOwned>(self) -> Result<AccessToken<C>, serde_json::Error> {
+        let claims = C::deserialize(PayloadDeserializer(&self.token))?;
+        Ok(AccessToken { token: self.token, claims })
+    }
+}
+
+impl<C> AccessToken<C> {
+    /// The claims as the type that was asked for.
+    #[must_use]
+    pub const fn claims(&self) -> &C {
+        &self.claims
+    }
+
+    /// The scopes it was granted.
+    #[must_use]
+    pub fn scopes(&self) -> &ScopeSet {
+        self.token.scopes()
+    }
+
+    /// The token without the claims.
+    #[must_use]
+    pub const fn as_active(&self) -> &ActiveToken {
+        &self.token
+    }
+}
+
+impl<C> Deref for AccessToken<C> {
+    type Target = VerifiedToken;
+
+    fn deref(&self) -> &VerifiedToken {
+        &self.token
+    }
+}
+
+/// Reads the payload only for a type that wants something of it: `()`, the default, costs nothing.
+struct PayloadDeserializer<'t>(&'t VerifiedToken);
+
+impl<'de> Deserializer<'de> for PayloadDeserializer<'_> {
+    type Error = serde_json::Error;
+
+    fn deserialize_unit<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
+        visitor.visit_unit()
+    }
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
+        let claims: serde_json::Value = self.0.claims_as()?;
+        claims.deserialize_any(visitor).map_err(serde_json::Error::custom)
+    }
+
+    forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit_struct
+        newtype_struct seq tuple tuple_struct map struct enum identifier ignored_any
+    }
+}
+
+const _: fn() = || {
+    fn deserializable<T: for<'de> Deserialize<'de>>() {}
+    deserializable::<()>();
+};

@@ -1,0 +1,88 @@
+//! A request's raw path → usable, or ambiguous: one that a server behind us might read as another.
+//!
+//! Only for tables on raw paths. A router that has already matched the request shares its reading with the table.
+
+/// Whether routers and file servers could disagree on what this path means (RFC 3986 §6.2).
+///
+/// Repeated slashes, dot segments, backslashes, path parameters (`;`), an encoded slash, backslash or NUL, an encoding
+/// of a character that needs none, a malformed one, or no leading slash.
+pub(super) fn is_ambiguous(path: &str) -> bool {
+    let bytes = path.as_bytes();
+    if bytes.first() != Some(&b'/') {
+        return true;
+    }
+    let has_empty_or_dot_segment = {
+        let mut segments = path.split('/').skip(1).peekable();
+        let mut found = false;
+        while let Some(segment) = segments.next() {
+            // A trailing slash leaves one empty segment at the end.
+            found |= (segment.is_empty() && segments.peek().is_some()) || segment == "." || segment == "..";
+        }
+        found
+    };
+    has_empty_or_dot_segment
+        || bytes.iter().any(|byte| matches!(byte, b'\\' | b';' | 0..=0x20 | 0x7f..))
+        || has_suspicious_encoding(bytes)
+}
+
+fn has_suspicious_encoding(path: &[u8]) -> bool {
+    let digit = |at: usize| path.get(at).and_then(|&byte| char::from(byte).to_digit(16)?.try_into().ok());
+    path.iter().enumerate().filter(|&(_, &byte)| byte == b'%').any(|(at, _)| {
+        let decoded: Option<u8> = digit(at + 1).zip(digit(at + 2)).map(|(high, low): (u8, u8)| high * 16 + low);
+        match decoded {
+            None => true,
+            // `%25` may be decoded twice into any of the others.
+            Some(b'/' | b'\\' | b';' | b'%' | 0..=0x1f | 0x7f) => true,
+            Some(byte) => byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~'),
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_that_could_be_read_two_ways_is_ambiguous_threat_9() {
+        for path in [
+            "",
+            "*",
+            "a",
+            "admin",
+            "//admin",
+            "/admin//",
+            "/a//b",
+            "/.",
+            "/..",
+            "/a/./b",
+            "/a/../admin",
+            "/a/..",
+            "/%2e/admin",
+            "/%2E%2e/admin",
+            "/a%2Fb",
+            "/a%2fb",
+            "/a%5Cb",
+            "/a\\b",
+            "/admin;x=1",
+            "/admin%3Bx",
+            "/%61dmin",
+            "/admin%00",
+            "/a%",
+            "/a%2",
+            "/a%zz",
+            "/%252e%252e/admin",
+            "/admin%0a",
+            "/adm\u{e9}n",
+            "/admin ",
+            "/a%7Eb",
+            "/%c0%ae%c0%ae/../x",
+        ] {
+            assert!(is_ambiguous(path), "{path:?}");
+        }
+        for path in
+            ["/", "/admin", "/admin/", "/a/b.c", "/a/...", "/a/..b", "/caf%C3%A9", "/a%20b", "/a:b@c,d", "/~me", "/A"]
+        {
+            assert!(!is_ambiguous(path), "{path:?}");
+        }
+    }
+}

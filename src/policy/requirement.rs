@@ -1,0 +1,217 @@
+//! What a route demands of the token presented at it.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use super::{PolicyRefusal, implication::Implications};
+use crate::{
+    status::{ActiveToken, Freshness, OnOutage},
+    token::{Audiences, InvalidScope, Scope, VerifiedToken},
+};
+
+/// What a route demands.
+///
+/// Start with one of [`public`](Self::public), [`optional`](Self::optional), [`authenticated`](Self::authenticated),
+/// [`scope`](Self::scope), [`all_of`](Self::all_of) or [`any_of`](Self::any_of), and tighten it from there.
+///
+/// ```
+/// use portcullis::Requirement;
+///
+/// let payments = Requirement::all_of(["payments:write", "mfa"])
+///     .or_all_of(["admin"])
+///     .audience("https://payments.example")
+///     .that("is a person", |token| token.client_id() != token.subject());
+/// assert_eq!(payments.to_string(), "payments:write & mfa | admin, audience https://payments.example, is a person");
+/// ```
+#[derive(Clone)]
+pub struct Requirement {
+    pub(super) access: Access,
+    /// Alternatives, each a list of scopes that must all be there. Kept as written: what is no scope is never held.
+    pub(super) any_of: Vec<Vec<Box<str>>>,
+    pub(super) audiences: Option<Vec<Box<str>>>,
+    pub(super) predicates: Vec<Predicate>,
+    pub(super) freshness: Freshness,
+    pub(super) on_outage: Option<OnOutage>,
+    accepted: Option<Audiences>,
+    implications: Arc<Implications>,
+}
+
+/// Whether a credential must be there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Access {
+    Public,
+    Optional,
+    Required,
+}
+
+/// A condition on the claims, with the name by which it is printed.
+#[derive(Clone)]
+pub(super) struct Predicate {
+    pub(super) name: Box<str>,
+    holds: Arc<dyn Fn(&VerifiedToken) -> bool + Send + Sync>,
+}
+
+impl Requirement {
+    fn new(access: Access, any_of: Vec<Vec<Box<str>>>) -> Self {
+        Self {
+            access,
+            any_of,
+            audiences: None,
+            predicates: Vec::new(),
+            freshness: Freshness::Cached,
+            on_outage: None,
+            accepted: None,
+            implications: Arc::default(),
+        }
+    }
+
+    /// Nothing: no credential is looked at, and the handler gets none.
+    #[must_use]
+    pub fn public() -> Self {
+        Self::new(Access::Public, vec![vec![]])
+    }
+
+    /// A token may be left out; if one is there, it must be valid.
+    #[must_use]
+    pub fn optional() -> Self {
+        Self::new(Access::Optional, vec![vec![]])
+    }
+
+    /// Any valid token.
+    #[must_use]
+    pub fn authenticated() -> Self {
+        Self::new(Access::Required, vec![vec![]])
+    }
+
+    /// A token with this scope.
+    #[must_use]
+    pub fn scope(scope: &str) -> Self {
+        Self::all_of([scope])
+    }
+
+    /// A token with all of these scopes.
+    #[must_use]
+    pub fn all_of<'s>(scopes: impl IntoIterator<Item = &'s str>) -> Self {
+        Self::new(Access::Required, vec![owned(scopes)])
+    }
+
+    /// A token with at least one of these scopes.
+    #[must_use]
+    pub fn any_of<'s>(scopes: impl IntoIterator<Item = &'s str>) -> Self {
+        Self::new(Access::Required, scopes.into_iter().map(|scope| vec![scope.into()]).collect())
+    }
+
+    /// An alternative: what stood before, or all of these scopes.
+    #[must_use]
+    pub fn or_all_of<'s>(mut self, scopes: impl IntoIterator<Item = &'s str>) -> Self {
+        self.any_of.push(owned(scopes));
+        self
+    }
+
+    /// A token meant for this audience, which then counts instead of the issuer's.
+    #[must_use]
+    pub fn audience(mut self, audience: &str) -> Self {
+        self.audiences.get_or_insert_default().push(audience.into());
+        self.accepted = self.audiences.clone().map(|all| Audiences::OneOf(all.into()));
+        self
+    }
+
+    /// A condition on the claims; a token that does not meet it is answered 403. `name` is printed with the table.
+    #[must_use]
+    pub fn that(mut self, name: &str, holds: impl Fn(&VerifiedToken) -> bool + Send + Sync + 'static) -> Self {
+        self.predicates.push(Predicate { name: name.into(), holds: Arc::new(holds) });
+        self
+    }
+
+    /// The issuer's word on the token is asked afresh for every request; without a status source, an error at start-up.
+    #[must_use]
+    pub const fn status_on_every_request(mut self) -> Self {
+        self.freshness = Freshness::EveryRequest;
+        self
+    }
+
+    /// The issuer's word on the token is at most this old; zero means every request.
+    #[must_use]
+    pub const fn max_status_age(mut self, age: Duration) -> Self {
+        self.freshness = if age.is_zero() { Freshness::EveryRequest } else { Freshness::MaxAge(age) };
+        self
+    }
+
+    /// What to do while the issuer cannot be asked, where this differs from the issuer's configuration.
+    #[must_use]
+    pub const fn on_outage(mut self, on_outage: OnOutage) -> Self {
+        self.on_outage = Some(on_outage);
+        self
+    }
+
+    /// How old the issuer's word may be here.
+    #[must_use]
+    pub const fn freshness(&self) -> Freshness {
+        self.freshness
+    }
+
+    pub(crate) const fn access(&self) -> Access {
+        self.access
+    }
+
+    /// The audiences that count here, where the route names its own.
+    pub(crate) const fn accepted_audiences(&self) -> Option<&Audiences> {
+        self.accepted.as_ref()
+    }
+
+    /// What a token is told that it lacks: the first alternative, whole (RFC 6750 §3).
+    pub(crate) fn challenge_scopes(&self) -> &[Box<str>] {
+        self.any_of.first().map_or(&[], Vec::as_slice)
+    }
+
+    /// Every scope that any alternative names.
+    pub(super) fn scopes(&self) -> impl Iterator<Item = &str> {
+        self.any_of.iter().flatten().map(|scope| &**scope)
+    }
+
+    /// The first of its scopes that is none.
+    pub(crate) fn check_scopes(&self) -> Result<(), InvalidScope> {
+        self.scopes().try_for_each(|scope| scope.parse::<Scope>().map(|_| ()))
+    }
+
+    /// Whether it asks something of a credential, which a public route does not look at.
+    pub(super) fn demands_something(&self) -> bool {
+        self.any_of.iter().any(|alternative| !alternative.is_empty())
+            || self.audiences.is_some()
+            || !self.predicates.is_empty()
+            || self.freshness != Freshness::Cached
+            || self.on_outage.is_some()
+    }
+
+    pub(super) fn with_implications(mut self, implications: &Arc<Implications>) -> Self {
+        self.implications = Arc::clone(implications);
+        self
+    }
+
+    /// Whether a valid token is sufficient here.
+    pub(super) fn check(&self, token: &ActiveToken) -> Result<(), PolicyRefusal> {
+        let audiences = self.accepted.as_ref().unwrap_or(&token.rules().audiences);
+        if !audiences.accept(token.claimed_audiences()) {
+            return Err(PolicyRefusal::Audience);
+        }
+        let held = token.scopes();
+        let satisfied =
+            |alternative: &Vec<Box<str>>| alternative.iter().all(|scope| self.implications.satisfied(scope, held));
+        if !self.any_of.iter().any(satisfied) {
+            return Err(PolicyRefusal::Scope);
+        }
+        if !self.predicates.iter().all(|predicate| (predicate.holds)(token)) {
+            return Err(PolicyRefusal::Predicate);
+        }
+        Ok(())
+    }
+}
+
+fn owned<'s>(scopes: impl IntoIterator<Item = &'s str>) -> Vec<Box<str>> {
+    scopes.into_iter().map(Into::into).collect()
+}
+
+impl fmt::Debug for Requirement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Requirement({self})")
+    }
+}

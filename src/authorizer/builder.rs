@@ -1,0 +1,226 @@
+//! Configuration → [`Authorizer`], or the error that names what is wrong with it.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{
+    Authorizer, ConfigError, Inner, Issuer, IssuerError,
+    trusted::{TrustedIssuer, TrustedIssuers},
+};
+use crate::{
+    clock::{Clock, SharedClock, SystemClock},
+    credential::{AuthorizationHeader, CredentialSource, DEFAULT_MAX_LEN},
+    issuer::{Endpoint, HttpTransport, Transport},
+    keys::{Keys, KeysEnvironment},
+    policy::{Requirement, RouteTable},
+    rejection::{ProtectedResource, is_realm},
+    status::Freshness,
+    token::{Audiences, TokenRules},
+};
+
+/// Clocks that disagree by more need a clock, not a setting.
+const MAX_LEEWAY: Duration = Duration::from_secs(5 * 60);
+
+/// An [`Authorizer`] being configured.
+#[derive(Debug)]
+#[must_use]
+pub struct AuthorizerBuilder {
+    issuers: Vec<Issuer>,
+    routes: Option<RouteTable>,
+    credential: Box<dyn CredentialSource>,
+    max_credential_len: usize,
+    resource: Option<String>,
+    realm: Option<String>,
+    transport: Option<Arc<dyn Transport>>,
+    clock: SharedClock,
+}
+
+impl AuthorizerBuilder {
+    pub(super) fn new() -> Self {
+        Self {
+            issuers: Vec::new(),
+            routes: None,
+            credential: Box::new(AuthorizationHeader::default()),
+            max_credential_len: DEFAULT_MAX_LEN,
+            resource: None,
+            realm: None,
+            transport: None,
+            clock: Arc::new(SystemClock::new()),
+        }
+    }
+
+    /// Accepts tokens of this issuer; more than one can be named, and each token is judged by its own alone.
+    pub fn issuer(mut self, issuer: Issuer) -> Self {
+        self.issuers.push(issuer);
+        self
+    }
+
+    /// What each route requires.
+    pub fn routes(mut self, routes: RouteTable) -> Self {
+        self.routes = Some(routes);
+        self
+    }
+
+    /// Where a request's credential stands. Default: the `Authorization` header.
+    pub fn credential_source(mut self, source: impl CredentialSource) -> Self {
+        self.credential = Box::new(source);
+        self
+    }
+
+    /// Larger credentials are refused unread, in bytes. Default: 16 KiB.
+    pub const fn max_credential_len(mut self, bytes: usize) -> Self {
+        self.max_credential_len = bytes;
+        self
+    }
+
+    /// This service's resource identifier (RFC 9728 §1.2): challenges then say where its metadata is, and
+    /// [`ProtectedResourceMetadata`](crate::middleware::ProtectedResourceMetadata) can serve it.
+    pub fn resource(mut self, identifier: &str) -> Self {
+        self.resource = Some(identifier.to_owned());
+        self
+    }
+
+    /// The `realm` of challenges (RFC 9110 §11.5). Default: none.
+    pub fn realm(mut self, realm: &str) -> Self {
+        self.realm = Some(realm.to_owned());
+        self
+    }
+
+    /// Your own HTTP client, for a private CA or a proxy. Its redirect policy counts; ours follows none.
+    pub fn http_client(self, client: reqwest::Client) -> Self {
+        self.transport(HttpTransport::from(client))
+    }
+
+    /// Another way to reach authorization servers.
+    pub fn transport(self, transport: impl Transport) -> Self {
+        self.shared_transport(Arc::new(transport))
+    }
+
+    /// Another way to reach authorization servers, shared with others.
+    pub fn shared_transport(mut self, transport: Arc<dyn Transport>) -> Self {
+        self.transport = Some(transport);
+        self
+    }
+
+    /// Another clock than the machine's.
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// Checks everything and starts to fetch remote keys. Requests are answered 503 until they are there;
+    /// [`ready`](Authorizer::ready) waits for them.
+    ///
+    /// # Errors
+    /// Where the configuration could not work, or would be unsafe.
+    pub fn build(self) -> Result<Authorizer, ConfigError> {
+        if self.issuers.is_empty() {
+            return Err(ConfigError::NoIssuer);
+        }
+        check_identities(&self.issuers)?;
+        let routes = self.routes.ok_or(ConfigError::NoRoutes)?;
+        for (name, requirement) in routes.requirements() {
+            check_requirement(&name, requirement)?;
+        }
+        if let Some(realm) = self.realm.as_deref().filter(|realm| !is_realm(realm)) {
+            return Err(ConfigError::Realm(realm.to_owned()));
+        }
+        let resource = ProtectedResource::new(self.resource.as_deref(), self.realm.as_deref())
+            .ok_or_else(|| ConfigError::ResourceIdentifier(self.resource.clone().unwrap_or_default()))?;
+        if self.max_credential_len == 0 {
+            return Err(ConfigError::CredentialLength(0));
+        }
+        let transport = match self.transport {
+            Some(transport) => transport,
+            None => Arc::new(HttpTransport::new().map_err(ConfigError::HttpClient)?),
+        };
+        let environment = KeysEnvironment { transport, clock: Arc::clone(&self.clock) };
+        let issuers = self.issuers.into_iter().map(|issuer| trust(issuer, &environment)).collect::<Result<_, _>>()?;
+        Ok(Authorizer {
+            inner: Arc::new(Inner {
+                issuers: TrustedIssuers::new(issuers),
+                routes,
+                credential: self.credential,
+                max_credential_len: self.max_credential_len,
+                resource: Arc::new(resource),
+                clock: self.clock,
+            }),
+        })
+    }
+}
+
+/// A token must find exactly one judge.
+fn check_identities(issuers: &[Issuer]) -> Result<(), ConfigError> {
+    for (position, issuer) in issuers.iter().enumerate() {
+        match &issuer.identifier {
+            None if issuers.len() > 1 => return Err(ConfigError::UnidentifiedIssuerNotAlone),
+            None => {}
+            Some(identifier) => {
+                let is_same = |other: &Issuer| other.identifier.as_ref() == Some(identifier);
+                if issuers.iter().skip(position + 1).any(is_same) {
+                    return Err(ConfigError::DuplicateIssuer(identifier.to_string()));
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What a requirement asks for must be there to be had.
+pub(super) fn check_requirement(name: &str, requirement: &Requirement) -> Result<(), ConfigError> {
+    requirement.check_scopes().map_err(|source| ConfigError::Scope { requirement: name.to_owned(), source })?;
+    match requirement.freshness() {
+        Freshness::Cached => Ok(()),
+        Freshness::MaxAge(_) | Freshness::EveryRequest => Err(ConfigError::NoStatusSource { route: name.to_owned() }),
+    }
+}
+
+fn trust(issuer: Issuer, environment: &KeysEnvironment) -> Result<TrustedIssuer, ConfigError> {
+    let name = issuer.identifier.as_deref().unwrap_or_default().to_owned();
+    trusted(issuer, environment).map_err(|source| ConfigError::Issuer { issuer: name, source })
+}
+
+fn trusted(issuer: Issuer, environment: &KeysEnvironment) -> Result<TrustedIssuer, IssuerError> {
+    if let Some(identifier) = issuer.identifier.as_deref() {
+        check_identifier(identifier)?;
+    }
+    if let Audiences::OneOf(audiences) = &issuer.audiences
+        && (audiences.is_empty() || audiences.iter().any(|audience| audience.is_empty()))
+    {
+        return Err(IssuerError::EmptyAudience);
+    }
+    let algorithms = issuer.algorithms.unwrap_or_else(|| issuer.keys.default_algorithms());
+    if algorithms.is_empty() {
+        return Err(IssuerError::NoAlgorithm);
+    }
+    if issuer.leeway > MAX_LEEWAY {
+        return Err(IssuerError::Leeway(issuer.leeway));
+    }
+    if issuer.max_age.is_some_and(|age| age.is_zero()) {
+        return Err(IssuerError::MaxTokenAge);
+    }
+    let keys =
+        Keys::start(issuer.keys, issuer.identifier.as_deref(), &algorithms, environment).map_err(IssuerError::Keys)?;
+    let rules = TokenRules {
+        issuer: issuer.identifier,
+        audiences: issuer.audiences,
+        algorithms,
+        token_type: issuer.token_type,
+        leeway: issuer.leeway,
+        max_age: issuer.max_age,
+        scope_claim: issuer.scope_claim,
+    };
+    Ok(TrustedIssuer { rules: Arc::new(rules), keys })
+}
+
+/// An identifier is compared, not visited; but one that says `http` says that its tokens are handed out in the clear.
+fn check_identifier(identifier: &str) -> Result<(), IssuerError> {
+    if identifier.trim().is_empty() {
+        return Err(IssuerError::Identifier(None));
+    }
+    let is_url = identifier.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("http:"));
+    if is_url {
+        Endpoint::parse(identifier).map(|_| ()).map_err(|error| IssuerError::Identifier(Some(error)))
+    } else {
+        Ok(())
+    }
+}

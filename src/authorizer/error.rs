@@ -1,0 +1,93 @@
+//! What stops a service from starting; each error carries the offending text.
+
+use std::time::Duration;
+
+use crate::{
+    issuer::{EndpointError, TransportError},
+    keys::KeySourceError,
+    token::InvalidScope,
+};
+
+/// Why a configuration was refused.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// There is nobody whose tokens would be accepted.
+    #[error("no issuer is configured")]
+    NoIssuer,
+    /// The same issuer twice.
+    #[error("the issuer {0:?} is configured twice")]
+    DuplicateIssuer(String),
+    /// An issuer without identifier beside others: their tokens could not be told apart.
+    #[error("an issuer without identifier must be the only one")]
+    UnidentifiedIssuerNotAlone,
+    /// One issuer's configuration.
+    #[error("issuer {issuer:?}")]
+    Issuer {
+        /// Its identifier; empty where it has none.
+        issuer: String,
+        /// What is wrong.
+        source: IssuerError,
+    },
+    /// Neither a route table nor one requirement for every route.
+    #[error("no routes are configured: give a RouteTable, or one Requirement for every route")]
+    NoRoutes,
+    /// Fresh status is demanded, and nobody could be asked.
+    #[error("{route} demands fresh token status, and no status source is configured")]
+    NoStatusSource {
+        /// The route as configured.
+        route: String,
+    },
+    /// A scope that could never be granted.
+    #[error("{requirement}: {source}")]
+    Scope {
+        /// The requirement as configured.
+        requirement: String,
+        /// The text that is no scope.
+        source: InvalidScope,
+    },
+    /// Not an absolute URL without a fragment (RFC 9728 §1.2).
+    #[error("{0:?} is not a resource identifier")]
+    ResourceIdentifier(String),
+    /// A realm that cannot stand in a header.
+    #[error("{0:?} is not a realm: printable ASCII is needed")]
+    Realm(String),
+    /// A size that no credential could meet.
+    #[error("a maximum credential length of {0} bytes")]
+    CredentialLength(usize),
+    /// The HTTP client could not be set up.
+    #[error("the HTTP client could not be set up")]
+    HttpClient(#[source] TransportError),
+}
+
+/// What is wrong with one issuer's configuration.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum IssuerError {
+    /// Its identifier is empty, or an `http` URL that is not on loopback.
+    #[error("not an issuer identifier")]
+    Identifier(#[source] Option<EndpointError>),
+    /// An empty list of audiences, or an empty audience.
+    #[error("an empty audience")]
+    EmptyAudience,
+    /// An empty list of algorithms.
+    #[error("no algorithm is allowed")]
+    NoAlgorithm,
+    /// A leeway beyond five minutes.
+    #[error("a leeway of {0:?}; at most five minutes are accepted")]
+    Leeway(Duration),
+    /// A maximum token age of zero.
+    #[error("a maximum token age of zero")]
+    MaxTokenAge,
+    /// Its keys cannot be used.
+    #[error("its keys cannot be used")]
+    Keys(#[source] KeySourceError),
+}
+
+/// Not all keys were there in time.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no keys within {waited:?} from: {}", issuers.join(", "))]
+pub struct NotReady {
+    pub(super) issuers: Vec<String>,
+    pub(super) waited: Duration,
+}

@@ -1,0 +1,123 @@
+//! What goes into a decision, and what comes out.
+
+use std::sync::Arc;
+
+use crate::{
+    credential::{Bearer, CredentialError},
+    keys::KeyQuestion,
+    policy::{AccessToken, Requirement},
+    rejection::Rejection,
+};
+
+/// A credential and what is required of it: taken from a request, or given by hand.
+///
+/// ```
+/// # fn example(authorizer: &portcullis::Authorizer, token: &[u8]) -> Result<(), Box<dyn std::error::Error>> {
+/// use portcullis::{Input, Requirement, credential::{Bearer, DEFAULT_MAX_LEN}};
+///
+/// // A message from a queue, say.
+/// let requirement = authorizer.compile(Requirement::scope("jobs:run"))?;
+/// let input = Input::new(Bearer::parse(token, DEFAULT_MAX_LEN).map(Some), &requirement);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Input<'r> {
+    pub(super) credential: Result<Option<Bearer<'r>>, CredentialError>,
+    pub(super) requirement: &'r Arc<Requirement>,
+    pub(super) known: Option<&'r AccessToken>,
+}
+
+impl<'r> Input<'r> {
+    /// The credential (or what is wrong with it) and the requirement.
+    #[must_use]
+    pub const fn new(
+        credential: Result<Option<Bearer<'r>>, CredentialError>,
+        requirement: &'r Arc<Requirement>,
+    ) -> Self {
+        Self { credential, requirement, known: None }
+    }
+
+    /// A token that passed before. If it is the same credential, verified by this authorizer, its signature is not
+    /// checked again; everything else is.
+    #[must_use]
+    pub const fn with_known(mut self, token: Option<&'r AccessToken>) -> Self {
+        self.known = token;
+        self
+    }
+
+    /// The same, independent of the request: for waiting.
+    pub(crate) fn to_owned(self) -> OwnedInput {
+        OwnedInput {
+            credential: self.credential.map(|found| found.map(|bearer| bearer.as_bytes().into())),
+            requirement: Arc::clone(self.requirement),
+            known: self.known.cloned(),
+        }
+    }
+}
+
+/// An [`Input`] that borrows nothing.
+pub(crate) struct OwnedInput {
+    credential: Result<Option<Box<[u8]>>, CredentialError>,
+    requirement: Arc<Requirement>,
+    known: Option<AccessToken>,
+}
+
+impl OwnedInput {
+    pub(crate) fn as_input(&self) -> Input<'_> {
+        let credential = match &self.credential {
+            // It was parsed before, within the bound that counted then.
+            Ok(Some(token)) => Bearer::parse(token, token.len()).map(Some),
+            Ok(None) => Ok(None),
+            Err(error) => Err(*error),
+        };
+        Input::new(credential, &self.requirement).with_known(self.known.as_ref())
+    }
+}
+
+/// What has been asked for one request so far. Each question is asked at most once.
+#[derive(Clone, Debug, Default)]
+pub struct Answers {
+    /// The keys were asked for; what came of it is in memory.
+    pub(super) keys_asked: bool,
+}
+
+/// What a decision comes to.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Decision {
+    /// The request may pass.
+    Permit(Permit),
+    /// The request is refused.
+    Reject(Rejection),
+    /// Memory does not hold the answer: [`ask`](super::Authorizer::ask), then decide again.
+    Need(Need),
+}
+
+/// A request that may pass.
+#[derive(Clone, Debug)]
+pub struct Permit {
+    pub(super) token: Option<AccessToken>,
+}
+
+impl Permit {
+    /// The token that was presented; none on a public route, and where an optional one was left out.
+    #[must_use]
+    pub const fn token(&self) -> Option<&AccessToken> {
+        self.token.as_ref()
+    }
+
+    /// The token that was presented.
+    #[must_use]
+    pub fn into_token(self) -> Option<AccessToken> {
+        self.token
+    }
+}
+
+/// What memory cannot answer.
+#[derive(Clone, Debug)]
+pub struct Need {
+    /// The position of the issuer whose keys are in question.
+    pub(super) issuer: usize,
+    pub(super) question: KeyQuestion,
+}

@@ -1,0 +1,139 @@
+//! One authorization server, as configured: its identifier, its keys, and the rules for its tokens.
+
+use std::time::Duration;
+
+use crate::{
+    crypto::Algorithm,
+    keys::{KeySource, RefreshPolicy},
+    token::{Audiences, TokenType},
+};
+
+/// An authorization server whose tokens are accepted, and under which rules.
+///
+/// ```
+/// use std::time::Duration;
+/// use portcullis::{Algorithm, Issuer, TokenType};
+///
+/// let issuer = Issuer::discover("https://idp.example.com")
+///     .audience("https://api.example.com")
+///     .token_type(TokenType::AccessTokenJwt)
+///     .algorithms([Algorithm::ES256])
+///     .leeway(Duration::from_secs(10));
+/// ```
+#[derive(Clone, Debug)]
+pub struct Issuer {
+    pub(super) identifier: Option<Box<str>>,
+    pub(super) keys: KeySource,
+    pub(super) audiences: Audiences,
+    pub(super) algorithms: Option<Vec<Algorithm>>,
+    pub(super) token_type: TokenType,
+    pub(super) leeway: Duration,
+    pub(super) max_age: Option<Duration>,
+    pub(super) scope_claim: Option<Box<str>>,
+}
+
+/// An issuer of which it has not been said whom its tokens must be meant for.
+///
+/// A token for somebody else is a valid token too; RFC 9700 §2.3 obliges a resource server to look.
+#[derive(Clone, Debug)]
+#[must_use = "say whom tokens must be meant for"]
+pub struct IssuerWithoutAudience {
+    identifier: Option<Box<str>>,
+    keys: KeySource,
+}
+
+impl Issuer {
+    /// The issuer at this URL, its keys by discovery (RFC 8414, OpenID Connect Discovery).
+    pub fn discover(identifier: &str) -> IssuerWithoutAudience {
+        Self::with_keys(identifier, KeySource::discovery())
+    }
+
+    /// The issuer of this identifier (`iss`, byte for byte), its keys from `keys`.
+    pub fn with_keys(identifier: &str, keys: KeySource) -> IssuerWithoutAudience {
+        IssuerWithoutAudience { identifier: Some(identifier.into()), keys }
+    }
+
+    /// The only issuer there is, whose tokens carry no `iss`, or one that is not looked at: whatever these keys signed.
+    pub fn without_identifier(keys: KeySource) -> IssuerWithoutAudience {
+        IssuerWithoutAudience { identifier: None, keys }
+    }
+
+    /// The only algorithms that are accepted. Default: the asymmetric ones, or those of keys given by hand.
+    ///
+    /// A published RSA key that names no algorithm is used with the first RSA algorithm of this list, by default RS256.
+    #[must_use]
+    pub fn algorithms(mut self, algorithms: impl IntoIterator<Item = Algorithm>) -> Self {
+        self.algorithms = Some(algorithms.into_iter().collect());
+        self
+    }
+
+    /// Which `typ` tokens must have. Default: [`TokenType::Any`].
+    #[must_use]
+    pub fn token_type(mut self, token_type: TokenType) -> Self {
+        self.token_type = token_type;
+        self
+    }
+
+    /// How far clocks may disagree, at most five minutes. Default: 30 seconds.
+    #[must_use]
+    pub const fn leeway(mut self, leeway: Duration) -> Self {
+        self.leeway = leeway;
+        self
+    }
+
+    /// Tokens issued longer ago than this (`iat`) are refused, whatever their `exp`. Default: no bound.
+    #[must_use]
+    pub const fn max_token_age(mut self, max_age: Duration) -> Self {
+        self.max_age = Some(max_age);
+        self
+    }
+
+    /// The claim that holds the scopes, a string or an array; with a leading slash a JSON pointer into the claims
+    /// (`/realm_access/roles`). Default: `scope` or `scp`, which must agree where both are there.
+    #[must_use]
+    pub fn scope_claim(mut self, name: &str) -> Self {
+        self.scope_claim = Some(name.into());
+        self
+    }
+
+    /// When and how remote keys are fetched.
+    #[must_use]
+    pub fn refresh_policy(mut self, policy: RefreshPolicy) -> Self {
+        self.keys = self.keys.with_refresh_policy(policy);
+        self
+    }
+}
+
+impl IssuerWithoutAudience {
+    /// Tokens must be meant for this audience (`aud`, byte for byte).
+    #[must_use]
+    pub fn audience(self, audience: &str) -> Issuer {
+        self.audiences([audience])
+    }
+
+    /// Tokens must be meant for one of these audiences.
+    #[must_use]
+    pub fn audiences<'a>(self, audiences: impl IntoIterator<Item = &'a str>) -> Issuer {
+        self.with(Audiences::OneOf(audiences.into_iter().map(Into::into).collect()))
+    }
+
+    /// Tokens that are meant for anyone, or for nobody in particular. A token that another service was sent can then be
+    /// replayed here; for issuers whose tokens carry no `aud`.
+    #[must_use]
+    pub fn dangerous_any_audience(self) -> Issuer {
+        self.with(Audiences::Any)
+    }
+
+    fn with(self, audiences: Audiences) -> Issuer {
+        Issuer {
+            identifier: self.identifier,
+            keys: self.keys,
+            audiences,
+            algorithms: None,
+            token_type: TokenType::Any,
+            leeway: Duration::from_secs(30),
+            max_age: None,
+            scope_claim: None,
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! Whether requests can be judged: the last known state, asked of memory.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::{Authorizer, NotReady, trusted::TrustedIssuer};
+
+/// What a readiness probe wants to know.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Readiness {
+    /// Whether the tokens of every issuer can be judged.
+    pub ready: bool,
+    /// Each issuer by itself.
+    pub issuers: Vec<IssuerReadiness>,
+}
+
+/// One issuer's state.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct IssuerReadiness {
+    /// Its identifier, where it has one.
+    pub issuer: Option<String>,
+    /// Its keys.
+    pub keys: KeysReadiness,
+}
+
+/// The state of an issuer's keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum KeysReadiness {
+    /// They are there.
+    Loaded,
+    /// They are there, and the last attempt to refresh them failed.
+    Stale,
+    /// There are none, or they are too old to be used.
+    Missing,
+}
+
+impl Authorizer {
+    /// The last known state; asks nobody.
+    #[must_use]
+    pub fn readiness(&self) -> Readiness {
+        let now = self.now().monotonic();
+        let issuers: Vec<_> = self
+            .inner
+            .issuers
+            .iter()
+            .map(|issuer| IssuerReadiness {
+                issuer: issuer.rules.issuer.as_deref().map(str::to_owned),
+                keys: keys_readiness(issuer, now),
+            })
+            .collect();
+        let ready = issuers.iter().all(|issuer| issuer.keys != KeysReadiness::Missing);
+        Readiness { ready, issuers }
+    }
+
+    /// Waits until every issuer's keys are there, for at most `timeout`.
+    ///
+    /// # Errors
+    /// Names the issuers whose keys are missing. The authorizer goes on trying.
+    pub async fn ready(&self, timeout: Duration) -> Result<(), NotReady> {
+        let all = async {
+            for issuer in self.inner.issuers.iter() {
+                issuer.keys.loaded(&self.inner.clock).await;
+            }
+        };
+        tokio::select! {
+            biased;
+            () = all => Ok(()),
+            () = self.inner.clock.sleep(timeout) => {
+                let missing = self.readiness().issuers.into_iter().filter(|issuer| issuer.keys == KeysReadiness::Missing);
+                let name = |issuer: super::IssuerReadiness| issuer.issuer.unwrap_or_else(|| "(no identifier)".to_owned());
+                Err(NotReady { issuers: missing.map(name).collect(), waited: timeout })
+            }
+        }
+    }
+}
+
+fn keys_readiness(issuer: &TrustedIssuer, now: Duration) -> KeysReadiness {
+    match (issuer.keys.current(now).is_some(), issuer.keys.in_trouble()) {
+        (true, false) => KeysReadiness::Loaded,
+        (true, true) => KeysReadiness::Stale,
+        (false, _) => KeysReadiness::Missing,
+    }
+}

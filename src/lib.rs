@@ -1,8 +1,96 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
-//! Authorization middleware for tower.
+//! Authorization middleware for tower: a layer that lets requests reach a service only with a valid access token that
+//! suffices for the route.
+//!
+//! It makes an axum router, a hyper service or a tonic server an OAuth 2 *protected resource*: Bearer JWTs are verified
+//! locally, scopes are checked per route, and every refusal is answered as the RFCs want it. The service behind needs no
+//! auth code of its own.
+//!
+//! ```
+//! use axum::{Router, routing::get};
+//! use portcullis::{AccessToken, Authorizer, Issuer, Requirement, RouteTable, Unlisted};
+//!
+//! async fn agents(token: AccessToken) -> String {
+//!     format!("hello, {}", token.subject().unwrap_or("whoever you are"))
+//! }
+//!
+//! fn app() -> Result<Router, Box<dyn std::error::Error>> {
+//!     let authorizer = Authorizer::builder()
+//!         .issuer(Issuer::discover("https://idp.example.com").audience("https://api.example.com"))
+//!         .routes(
+//!             RouteTable::builder()
+//!                 .get("/healthz", Requirement::public())
+//!                 .get("/agents", Requirement::scope("agents:read"))
+//!                 .otherwise(Unlisted::Deny)?,
+//!         )
+//!         .build()?;
+//!     Ok(Router::new()
+//!         .route("/healthz", get(|| async { "ok" }))
+//!         .route("/agents", get(agents))
+//!         .layer(portcullis::axum::layer(authorizer)))
+//! }
+//! # tokio::runtime::Runtime::new().unwrap().block_on(async { app().unwrap() });
+//! ```
+//!
+//! # The path of a request
+//!
+//! ```text
+//! request ─► route's requirement ─► credential ─► token ─► status ─► scopes ─► your service
+//!                  (policy)             │           │        │      (policy)
+//!                                       └───────────┴────────┴─────────┴─► rejection: one HTTP or gRPC answer
+//! ```
+//!
+//! The modules are these stages, in this order: [`policy`], [`credential`], [`token`] (with the [`keys`] it needs),
+//! [`status`], [`rejection`]. [`authorizer`] puts them in order, [`middleware`] puts that around a service, and
+//! [`issuer`], [`crypto`], [`clock`] and [`observe`] are what they stand on.
+//!
+//! # What it refuses
+//!
+//! Requests that no route lists. Credentials that are repeated, malformed, or over 16 KiB; tokens anywhere but where you
+//! said. Unsigned and encrypted tokens, unknown and symmetric algorithms, an algorithm that is not the key's. Foreign
+//! issuers and audiences. Expired, future and undated tokens; claims that are repeated or of the wrong type. ID tokens,
+//! logout tokens, security events and DPoP proofs; tokens that are bound to a key which was not shown. And at start-up:
+//! issuers without an audience, plain `http` beyond loopback, weak keys, contradictory routes.
+//!
+//! When an issuer's keys cannot be had, the answer is 503 with `Retry-After`; never 401, and never a pass.
+//!
+//! # Features
+//!
+//! | feature | adds |
+//! |---|---|
+//! | `axum` | [`axum`](crate::axum): the layer by matched path, extractors |
+//! | `tracing` | events at target `portcullis` |
+//! | `metrics` | the counters of [`observe::names`] |
+//! | `testing` | [`testing`](crate::testing): an issuer, tokens good and bad, a clock moved by hand |
+//! | `full` | all of them |
 
+pub mod authorizer;
+#[cfg(feature = "axum")]
+#[cfg_attr(docsrs, doc(cfg(feature = "axum")))]
+pub mod axum;
 pub mod clock;
+pub mod credential;
 pub mod crypto;
 pub mod issuer;
+pub mod keys;
+pub mod middleware;
+pub mod observe;
+pub mod policy;
+pub mod rejection;
+pub mod status;
 mod tasks;
+#[cfg(feature = "testing")]
+#[cfg_attr(docsrs, doc(cfg(feature = "testing")))]
+pub mod testing;
+pub mod token;
+
+pub use authorizer::{
+    Authorizer, AuthorizerBuilder, ConfigError, Decision, Input, Issuer, IssuerWithoutAudience, Permit,
+};
+pub use crypto::Algorithm;
+pub use keys::{KeySet, KeySource, VerificationKey};
+pub use middleware::{Authorize, AuthorizeLayer};
+pub use policy::{AccessToken, Requirement, RouteTable, RouteTableBuilder, RouteTableError, Unlisted};
+pub use rejection::{Rejection, RejectionKind};
+pub use token::{Scope, ScopeSet, TokenType, VerifiedToken};

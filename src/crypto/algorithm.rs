@@ -107,6 +107,10 @@ impl Algorithm {
         matches!(self.key_kind(), KeyKind::Secret)
     }
 
+    pub(crate) const fn is_rsa(self) -> bool {
+        matches!(self.key_kind(), KeyKind::Rsa)
+    }
+
     pub(crate) const fn key_kind(self) -> KeyKind {
         match self {
             Self::RS256 | Self::RS384 | Self::RS512 | Self::PS256 | Self::PS384 | Self::PS512 => KeyKind::Rsa,

@@ -105,7 +105,7 @@ pub(crate) struct PreparedKey {
 
 enum Verifier {
     Public(ParsedPublicKey),
-    Secret(hmac::Key),
+    Secret(Box<hmac::Key>),
 }
 
 impl PreparedKey {
@@ -150,6 +150,21 @@ impl PreparedKey {
         Self::public(Algorithm::Ed25519, x)
     }
 
+    /// A key from a bare uncompressed point, or the 32 bytes of Ed25519.
+    pub(crate) fn from_raw_point(algorithm: Algorithm, bytes: &[u8]) -> Result<Self, KeyError> {
+        let length = match algorithm {
+            Algorithm::ES256 => 65,
+            Algorithm::ES384 => 97,
+            Algorithm::ES512 => 133,
+            Algorithm::Ed25519 => 32,
+            other => return Err(KeyError::WrongType(other)),
+        };
+        if bytes.len() != length {
+            return Err(KeyError::Malformed("a point of the wrong length"));
+        }
+        Self::public(algorithm, bytes)
+    }
+
     /// A key from PEM text: `PUBLIC KEY` or `RSA PUBLIC KEY`.
     pub(crate) fn from_pem(algorithm: Algorithm, text: &[u8]) -> Result<Self, KeyError> {
         Self::from_spki(algorithm, &der::from_pem(text)?)
@@ -179,7 +194,7 @@ impl PreparedKey {
         if is_key_text(secret) {
             return Err(KeyError::SecretIsKeyText);
         }
-        Ok(Self { algorithm, verifier: Verifier::Secret(hmac::Key::new(hash, secret)) })
+        Ok(Self { algorithm, verifier: Verifier::Secret(Box::new(hmac::Key::new(hash, secret))) })
     }
 
     fn from_spki(algorithm: Algorithm, spki: &[u8]) -> Result<Self, KeyError> {

@@ -12,4 +12,4 @@ pub(crate) mod signing;
 pub(crate) use algorithm::KeyKind;
 pub use algorithm::{Algorithm, UnknownAlgorithm};
 pub use key::KeyError;
-pub(crate) use key::{BadSignature, Curve, PreparedKey};
+pub(crate) use key::{Curve, PreparedKey};

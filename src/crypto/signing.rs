@@ -49,8 +49,21 @@ impl SigningKey {
         Self { algorithm, material: Arc::clone(&self.material) }
     }
 
+    /// Whether a clone of this key is alive.
+    pub(crate) fn is_held_elsewhere(&self) -> bool {
+        Arc::strong_count(&self.material) > 1
+    }
+
     pub(crate) const fn algorithm(&self) -> Algorithm {
         self.algorithm
+    }
+
+    /// The bytes of a symmetric key.
+    pub(crate) fn secret(&self) -> Option<&[u8]> {
+        match &*self.material {
+            Material::Secret(secret) => Some(secret),
+            Material::Rsa(_) | Material::EllipticCurve(_) | Material::Edwards(_) => None,
+        }
     }
 
     /// The signature in its JWS form (RFC 7518 §3).

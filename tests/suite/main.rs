@@ -1,1 +1,12 @@
-fn main() {}
+//! One binary, so that it links once: the crate through its door, by behaviour.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    unreachable_pub,
+    reason = "a test that cannot go on should say where"
+)]
+
+mod support;
+
+mod verification;

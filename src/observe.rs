@@ -1,0 +1,69 @@
+//! Every event and counter of this crate, in one list. The only module that names tracing or metrics.
+//!
+//! Labels are kinds and configured names; never a token, a secret or a claim.
+
+use std::error::Error;
+
+/// The counters, for whoever describes them to a recorder.
+pub mod names {
+    /// Decisions, by `outcome`: `permit`, or the kind of the rejection.
+    pub const DECISIONS: &str = "portcullis_decisions_total";
+    /// Attempts to fetch keys, by `issuer` and `outcome`: `changed`, `failed`.
+    pub const KEY_FETCHES: &str = "portcullis_key_fetches_total";
+}
+
+pub(crate) fn permitted() {
+    count_decision("permit");
+}
+
+pub(crate) fn rejected(kind: &'static str, reason: Option<&dyn Error>) {
+    count_decision(kind);
+    #[cfg(feature = "tracing")]
+    match reason {
+        Some(reason) => tracing::debug!(target: "portcullis", kind, reason = %reason, "request refused"),
+        None => tracing::debug!(target: "portcullis", kind, "request refused"),
+    }
+    #[cfg(not(feature = "tracing"))]
+    let _ = reason;
+}
+
+pub(crate) fn keys_changed(issuer: &str, usable: usize, skipped: usize) {
+    count_fetch(issuer, "changed");
+    #[cfg(feature = "tracing")]
+    tracing::info!(target: "portcullis", issuer, usable, skipped, "keys changed");
+    #[cfg(not(feature = "tracing"))]
+    let _ = (usable, skipped);
+}
+
+pub(crate) fn keys_unavailable(issuer: &str, error: &dyn Error) {
+    count_fetch(issuer, "failed");
+    #[cfg(feature = "tracing")]
+    tracing::warn!(target: "portcullis", issuer, error = %chain(error), "keys could not be fetched");
+    #[cfg(not(feature = "tracing"))]
+    let _ = error;
+}
+
+#[cfg_attr(not(feature = "metrics"), expect(unused_variables, reason = "nothing counts"))]
+fn count_decision(outcome: &'static str) {
+    #[cfg(feature = "metrics")]
+    metrics::counter!(names::DECISIONS, "outcome" => outcome).increment(1);
+}
+
+#[cfg_attr(not(feature = "metrics"), expect(unused_variables, reason = "nothing counts"))]
+fn count_fetch(issuer: &str, outcome: &'static str) {
+    #[cfg(feature = "metrics")]
+    metrics::counter!(names::KEY_FETCHES, "issuer" => issuer.to_owned(), "outcome" => outcome).increment(1);
+}
+
+/// An error and what is below it, on one line.
+#[cfg(feature = "tracing")]
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(below) = source {
+        text.push_str(": ");
+        text.push_str(&below.to_string());
+        source = below.source();
+    }
+    text
+}

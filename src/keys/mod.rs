@@ -6,6 +6,7 @@
 //!                              every request reads         unknown kid, bad signature, time
 //! ```
 
+mod demand;
 mod fetch;
 mod jwk;
 mod key;
@@ -16,10 +17,11 @@ mod snapshot;
 mod source;
 mod unknown;
 
+pub(crate) use demand::KeyQuestion;
 pub use fetch::FetchError;
 pub use key::VerificationKey;
 pub use policy::RefreshPolicy;
-pub(crate) use remote::{KeyAnswer, KeyQuestion};
+pub(crate) use remote::KeyAnswer;
 pub(crate) use set::KeyMatch;
 pub use set::{KeySet, KeySetError, SkippedKey};
 pub use source::{KeySource, KeySourceError};

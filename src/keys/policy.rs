@@ -13,6 +13,7 @@ pub struct RefreshPolicy {
     pub(super) max_interval: Duration,
     pub(super) max_stale: Duration,
     pub(super) cooldown: Duration,
+    pub(super) signature_cooldown: Duration,
     pub(super) unknown_for: Duration,
     pub(super) fetch_timeout: Duration,
     pub(super) patience: Duration,
@@ -27,6 +28,7 @@ impl Default for RefreshPolicy {
             max_interval: Duration::from_secs(60 * 60),
             max_stale: Duration::from_secs(60 * 60),
             cooldown: Duration::from_secs(10),
+            signature_cooldown: Duration::from_secs(60),
             unknown_for: Duration::from_secs(60),
             fetch_timeout: Duration::from_secs(5),
             patience: Duration::from_secs(3),
@@ -59,10 +61,18 @@ impl RefreshPolicy {
         self
     }
 
-    /// No token, whatever it says, causes a fetch sooner than this after the last attempt. Default: 10 seconds.
+    /// A token with an unknown `kid` causes no fetch sooner than this after the last one so caused. Default: 10 seconds.
     #[must_use]
     pub const fn with_cooldown(mut self, cooldown: Duration) -> Self {
         self.cooldown = cooldown;
+        self
+    }
+
+    /// A bad signature under a known `kid` causes no fetch sooner than this after the last one so caused: it is rarely
+    /// a new key under an old name, and mostly junk. Default: 1 minute.
+    #[must_use]
+    pub const fn with_signature_cooldown(mut self, cooldown: Duration) -> Self {
+        self.signature_cooldown = cooldown;
         self
     }
 

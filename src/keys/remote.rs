@@ -9,7 +9,8 @@ use arc_swap::ArcSwap;
 use tokio::sync::{Notify, watch};
 
 use super::{
-    FetchError, KeySet, RefreshPolicy,
+    FetchError, KeyQuestion, KeySet, RefreshPolicy,
+    demand::Demand,
     fetch::{Fetched, Memory, Place, fetch},
     jwk::JwkRules,
     snapshot::Snapshot,
@@ -21,17 +22,6 @@ use crate::{
     observe,
     tasks::{NoRuntime, TaskGuard, jittered},
 };
-
-/// What a request would like fresher keys for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum KeyQuestion {
-    /// There are none at all.
-    NoKeys,
-    /// None answers to this `kid`, or to none.
-    UnknownKey(Option<Box<str>>),
-    /// The one that answers did not make the signature; it may have been replaced under the same name.
-    BadSignature,
-}
 
 /// What became of the question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,7 +48,9 @@ struct Shared {
     clock: SharedClock,
     snapshot: ArcSwap<Snapshot>,
     unknown: UnknownKeys,
-    demand: Notify,
+    demand: Demand,
+    /// Wakes the refresher.
+    bell: Notify,
     /// How many attempts have ended.
     attempts: watch::Sender<u64>,
 }
@@ -88,7 +80,8 @@ impl RemoteKeys {
             clock,
             snapshot: ArcSwap::from_pointee(Snapshot::first()),
             unknown: UnknownKeys::default(),
-            demand: Notify::new(),
+            demand: Demand::default(),
+            bell: Notify::new(),
             attempts: watch::Sender::new(0),
         });
         let refresher = TaskGuard::spawn(Arc::clone(&shared).keep_fresh())?;
@@ -107,7 +100,9 @@ impl RemoteKeys {
             KeyQuestion::UnknownKey(Some(id)) => self.shared.unknown.contains(id, now),
             _ => false,
         };
-        !remembered && self.shared.snapshot.load().may_refresh(now, &self.shared.policy)
+        let shared = &*self.shared;
+        let is_coming = shared.snapshot.load().in_flight;
+        !remembered && (is_coming || shared.demand.would_grant(question, now, &shared.policy))
     }
 
     /// Whether the last attempt failed, so that what we know may be out of date.
@@ -126,10 +121,13 @@ impl RemoteKeys {
         let shared = &*self.shared;
         // Subscribed before the question is put: an attempt that ends in between counts.
         let mut attempts = shared.attempts.subscribe();
-        if !self.may_answer(question, shared.clock.now().monotonic()) {
-            return KeyAnswer::Attempted;
+        let now = shared.clock.now().monotonic();
+        if !shared.snapshot.load().in_flight {
+            if !self.may_answer(question, now) || !shared.demand.grant(question, now, &shared.policy) {
+                return KeyAnswer::Attempted;
+            }
+            shared.bell.notify_one();
         }
-        shared.demand.notify_one();
         let answer = tokio::select! {
             biased;
             // An error means that the refresher is gone: nothing more will come.
@@ -158,7 +156,7 @@ impl Shared {
         }
     }
 
-    /// Until the keys are due, or a request asks and the cooldown is over.
+    /// Until the keys are due, or a request was granted a fetch.
     async fn wait_until_due(&self) {
         loop {
             let now = self.clock.now().monotonic();
@@ -168,19 +166,15 @@ impl Shared {
             }
             tokio::select! {
                 () = self.clock.sleep(due.saturating_sub(now)) => {}
-                () = self.demand.notified() => {
-                    let now = self.clock.now().monotonic();
-                    if self.snapshot.load().cooled_down(now, &self.policy) {
-                        return;
-                    }
-                }
+                () = self.bell.notified() => return,
             }
         }
     }
 
     async fn attempt(&self, memory: &mut Memory) {
         let started = self.clock.now().monotonic();
-        self.snapshot.store(Arc::new(self.snapshot.load().started(started)));
+        self.snapshot.store(Arc::new(self.snapshot.load().started()));
+        self.demand.begun();
         let fetching = fetch(&self.place, &self.rules, &self.policy, &*self.transport, memory, started);
         let outcome = tokio::select! {
             outcome = fetching => outcome,

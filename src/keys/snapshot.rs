@@ -14,7 +14,6 @@ pub(super) struct Snapshot {
     pub(super) next_attempt: Duration,
     /// From when on the keys must not be used any more.
     usable_until: Duration,
-    last_attempt: Option<Duration>,
     pub(super) in_flight: bool,
     /// Attempts that failed since the last one that did not.
     pub(super) failures: u32,
@@ -31,17 +30,8 @@ impl Snapshot {
         self.keys.as_ref().filter(|_| now < self.usable_until)
     }
 
-    /// Whether a fetch may be asked for, or is under way anyhow.
-    pub(super) fn may_refresh(&self, now: Duration, policy: &RefreshPolicy) -> bool {
-        self.in_flight || self.cooled_down(now, policy)
-    }
-
-    pub(super) fn cooled_down(&self, now: Duration, policy: &RefreshPolicy) -> bool {
-        self.last_attempt.is_none_or(|last| now >= last.saturating_add(policy.cooldown))
-    }
-
-    pub(super) fn started(&self, now: Duration) -> Self {
-        Self { in_flight: true, last_attempt: Some(now), ..self.clone() }
+    pub(super) fn started(&self) -> Self {
+        Self { in_flight: true, ..self.clone() }
     }
 
     /// The keys were read, or the server said that they have not changed (`changed` is `None`).
@@ -60,7 +50,6 @@ impl Snapshot {
             usable_until: next_attempt.saturating_add(policy.max_stale),
             in_flight: false,
             failures: 0,
-            ..self.clone()
         }
     }
 

@@ -1,0 +1,109 @@
+//! What requests may cause: at most one fetch per cause and cooldown, shared by all who ask meanwhile.
+
+use std::{
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use super::RefreshPolicy;
+
+/// What a request would like fresher keys for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum KeyQuestion {
+    /// There are none at all.
+    NoKeys,
+    /// None answers to this `kid`, or to none.
+    UnknownKey(Option<Box<str>>),
+    /// The one that answers did not make the signature; it may have been replaced under the same name.
+    BadSignature,
+}
+
+/// The fetches that requests have caused. A flood of bad signatures must not use up what a new `kid` needs, so that
+/// each cause has its own cooldown.
+#[derive(Debug, Default)]
+pub(super) struct Demand(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    /// Granted, and not begun yet.
+    is_pending: bool,
+    last_unknown: Option<Duration>,
+    last_bad_signature: Option<Duration>,
+}
+
+impl State {
+    fn is_cool(&self, question: &KeyQuestion, now: Duration, policy: &RefreshPolicy) -> bool {
+        let (last, cooldown) = match question {
+            KeyQuestion::NoKeys | KeyQuestion::UnknownKey(_) => (self.last_unknown, policy.cooldown),
+            KeyQuestion::BadSignature => (self.last_bad_signature, policy.signature_cooldown),
+        };
+        last.is_none_or(|last| now >= last.saturating_add(cooldown))
+    }
+}
+
+impl Demand {
+    /// Whether a fetch is about to begin, or would be granted.
+    pub(super) fn would_grant(&self, question: &KeyQuestion, now: Duration, policy: &RefreshPolicy) -> bool {
+        let state = self.lock();
+        state.is_pending || state.is_cool(question, now, policy)
+    }
+
+    /// Grants a fetch, or joins the one that is about to begin.
+    pub(super) fn grant(&self, question: &KeyQuestion, now: Duration, policy: &RefreshPolicy) -> bool {
+        let mut state = self.lock();
+        if !state.is_pending && state.is_cool(question, now, policy) {
+            state.is_pending = true;
+            match question {
+                KeyQuestion::NoKeys | KeyQuestion::UnknownKey(_) => state.last_unknown = Some(now),
+                KeyQuestion::BadSignature => state.last_bad_signature = Some(now),
+            }
+        }
+        state.is_pending
+    }
+
+    /// The fetch has begun.
+    pub(super) fn begun(&self) {
+        self.lock().is_pending = false;
+    }
+
+    /// Held for a comparison at a time, and only where the keys at hand do not answer.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_cause_has_its_own_cooldown_threat_18() {
+        let (demand, policy) = (Demand::default(), RefreshPolicy::default());
+        let unknown = KeyQuestion::UnknownKey(Some("a".into()));
+        let at = Duration::from_secs;
+        // (second, question, granted); a granted fetch begins at once.
+        let rows = [
+            (0, &KeyQuestion::BadSignature, true),
+            (1, &KeyQuestion::BadSignature, false),
+            (1, &unknown, true),
+            (10, &unknown, false),
+            (11, &unknown, true),
+            (59, &KeyQuestion::BadSignature, false),
+            (60, &KeyQuestion::BadSignature, true),
+        ];
+        for (second, question, granted) in rows {
+            assert_eq!(demand.would_grant(question, at(second), &policy), granted, "{second} {question:?}");
+            assert_eq!(demand.grant(question, at(second), &policy), granted, "{second} {question:?}");
+            demand.begun();
+        }
+    }
+
+    #[test]
+    fn whoever_asks_before_it_begins_joins() {
+        let (demand, policy) = (Demand::default(), RefreshPolicy::default());
+        assert!(demand.grant(&KeyQuestion::NoKeys, Duration::ZERO, &policy));
+        assert!(demand.grant(&KeyQuestion::NoKeys, Duration::ZERO, &policy));
+        demand.begun();
+        assert!(!demand.grant(&KeyQuestion::NoKeys, Duration::ZERO, &policy));
+    }
+}

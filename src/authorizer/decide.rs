@@ -90,21 +90,27 @@ impl Authorizer {
                 return Err(Stop::Reject(rejection));
             }
         };
-        let verified = match self.known(input, bearer) {
+        let verified = match self.known(input, bearer, now) {
             Some(known) => self.still_valid(known, now)?,
             None => self.verify(bearer, requirement, answers, now)?,
         };
-        let active = ActiveToken::by_local_verification(verified);
+        let Some(active) = ActiveToken::by_local_verification(verified, requirement.freshness()) else {
+            return Err(Stop::Reject(self.reject(RejectionKind::StatusUnavailable)));
+        };
         let token =
             AccessToken::admit(active, requirement).map_err(|refusal| self.insufficient(refusal, requirement))?;
         Ok(Permit { token: Some(token) })
     }
 
-    /// The verified form of the credential, if the caller holds it and it is this authorizer's own.
-    fn known<'i>(&self, input: &Input<'i>, bearer: Bearer<'_>) -> Option<&'i VerifiedToken> {
+    /// The verified form of the credential, if the caller holds it, it is this authorizer's own, and the keys are still
+    /// the ones that vouched for it.
+    fn known<'i>(&self, input: &Input<'i>, bearer: Bearer<'_>, now: Now) -> Option<&'i VerifiedToken> {
         let known: &VerifiedToken = input.known?;
-        let is_ours = self.inner.issuers.iter().any(|issuer| Arc::ptr_eq(&issuer.rules, known.rules()));
-        (is_ours && known.is_of(bearer.as_bytes())).then_some(known)
+        let vouches = |issuer: &TrustedIssuer| {
+            Arc::ptr_eq(&issuer.rules, known.rules())
+                && issuer.keys.generation(now.monotonic()) == Some(known.key_generation())
+        };
+        (self.inner.issuers.iter().any(vouches) && known.is_of(bearer.as_bytes())).then_some(known)
     }
 
     /// A verified token in the course of time; only here may a token be called expired.
@@ -134,11 +140,11 @@ impl Authorizer {
         let audiences = requirement.accepted_audiences().unwrap_or(&issuer.rules.audiences);
         token.check(&issuer.rules, audiences, now.wall()).map_err(invalid)?;
 
-        let Some((keys, _)) = issuer.keys.current(now.monotonic()) else {
+        let Some((keys, generation)) = issuer.keys.current(now.monotonic()) else {
             return Err(self.need_or(position, KeyQuestion::NoKeys, answers, now, || self.unavailable(issuer, now)));
         };
         let key_id = token.key_id().map(Into::into);
-        token.verify(&issuer.rules, &keys).map_err(|error| match error {
+        token.verify(&issuer.rules, &keys, generation).map_err(|error| match error {
             SignatureError::Token(reason) => invalid(reason),
             SignatureError::BadSignature => {
                 let refuse = || invalid(TokenError::Signature);

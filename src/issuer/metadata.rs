@@ -29,7 +29,7 @@ pub(crate) enum DiscoveryError {
     #[error("{url} answered {status}")]
     Status { url: String, status: StatusCode },
     #[error("{url} is not a metadata document")]
-    NotMetadata { url: String, source: serde_json::Error },
+    NotMetadata { url: String },
     /// RFC 8414 §3.3: the metadata MUST NOT be used.
     #[error("{url} describes the issuer {found:?}, not {expected:?}")]
     OtherIssuer { url: String, found: String, expected: String },
@@ -44,10 +44,10 @@ pub(crate) async fn discover(transport: &dyn Transport, issuer: &str) -> Result<
         [base.well_known_inserted("oauth-authorization-server"), base.well_known_appended("openid-configuration")];
     let [first, second] = &places;
     match fetch(transport, first, &base, issuer).await {
-        // Not every authorization server publishes both; another issuer's document is no reason to look on.
-        Err(DiscoveryError::Status { .. } | DiscoveryError::NotMetadata { .. }) => {
-            fetch(transport, second, &base, issuer).await
-        }
+        // Not every authorization server publishes both, and some answer there for their neighbours.
+        Err(
+            DiscoveryError::Status { .. } | DiscoveryError::NotMetadata { .. } | DiscoveryError::OtherIssuer { .. },
+        ) => fetch(transport, second, &base, issuer).await,
         answer => answer,
     }
 }
@@ -70,9 +70,11 @@ async fn fetch(
         return Err(DiscoveryError::Status { url: url(), status: answer.status() });
     }
     let document: Document =
-        serde_json::from_slice(answer.body()).map_err(|source| DiscoveryError::NotMetadata { url: url(), source })?;
+        serde_json::from_slice(answer.body()).map_err(|_| DiscoveryError::NotMetadata { url: url() })?;
     if document.issuer != expected {
-        return Err(DiscoveryError::OtherIssuer { url: url(), found: document.issuer, expected: expected.to_owned() });
+        // It ends up in logs, and a stranger wrote it.
+        let found = document.issuer.chars().take(200).collect();
+        return Err(DiscoveryError::OtherIssuer { url: url(), found, expected: expected.to_owned() });
     }
     let jwks_uri = document
         .jwks_uri

@@ -94,6 +94,12 @@ impl RemoteKeys {
         snapshot.keys(now).map(|keys| (keys.clone(), snapshot.generation))
     }
 
+    /// The generation of the keys that may be used now.
+    pub(crate) fn generation(&self, now: Duration) -> Option<u64> {
+        let snapshot = self.shared.snapshot.load();
+        snapshot.keys(now).map(|_| snapshot.generation)
+    }
+
     /// Whether asking is worth while: pure, from memory.
     pub(crate) fn may_answer(&self, question: &KeyQuestion, now: Duration) -> bool {
         let remembered = match question {

@@ -1,6 +1,6 @@
 //! Where an issuer's keys come from, as configured → [`Keys`] in use.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
 use super::{
     KeyAnswer, KeyQuestion, KeySet, KeySetError, RefreshPolicy, fetch::Place, jwk::JwkRules, remote::RemoteKeys,
@@ -13,13 +13,13 @@ use crate::{
 };
 
 /// Where an issuer's keys come from.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct KeySource {
     kind: Kind,
     policy: RefreshPolicy,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 enum Kind {
     Set(KeySet),
     Json(Vec<u8>),
@@ -113,6 +113,19 @@ impl KeySource {
     }
 }
 
+impl fmt::Debug for KeySource {
+    /// Not the keys: somebody will paste a private one.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.kind {
+            Kind::Set(set) => write!(f, "KeySource({} keys)", set.keys().len()),
+            Kind::Json(_) => f.write_str("KeySource(JSON)"),
+            Kind::File(path) => write!(f, "KeySource({})", path.display()),
+            Kind::Url(url) => write!(f, "KeySource({url})"),
+            Kind::Discovery => f.write_str("KeySource(discovery)"),
+        }
+    }
+}
+
 /// What keys need of the world to stay fresh.
 #[derive(Clone, Debug)]
 pub(crate) struct KeysEnvironment {
@@ -169,6 +182,14 @@ impl Keys {
         match self {
             Self::Fixed(set) => Some((set.clone(), 1)),
             Self::Remote(remote) => remote.current(now),
+        }
+    }
+
+    /// The generation of the keys that may be used now.
+    pub(crate) fn generation(&self, now: Duration) -> Option<u64> {
+        match self {
+            Self::Fixed(_) => Some(1),
+            Self::Remote(remote) => remote.generation(now),
         }
     }
 

@@ -8,7 +8,7 @@
 //! | [`InsufficientScope`](RejectionKind::InsufficientScope) | 403 | `error="insufficient_scope"` | `PERMISSION_DENIED` |
 //! | [`Forbidden`](RejectionKind::Forbidden), [`UnlistedRoute`](RejectionKind::UnlistedRoute) | 403 | none | `PERMISSION_DENIED` |
 //! | [`AmbiguousPath`](RejectionKind::AmbiguousPath) | 400 | none | `INVALID_ARGUMENT` |
-//! | [`KeysUnavailable`](RejectionKind::KeysUnavailable) | 503 | none, `Retry-After` | `UNAVAILABLE` |
+//! | [`KeysUnavailable`](RejectionKind::KeysUnavailable), [`StatusUnavailable`](RejectionKind::StatusUnavailable) | 503 | none, `Retry-After` | `UNAVAILABLE` |
 
 mod challenge;
 mod respond;
@@ -42,6 +42,8 @@ pub enum RejectionKind {
     AmbiguousPath,
     /// The issuer's keys are not to be had at the moment.
     KeysUnavailable,
+    /// The issuer's word on the token is not to be had.
+    StatusUnavailable,
 }
 
 /// What one kind of rejection says on the wire.
@@ -96,7 +98,7 @@ impl RejectionKind {
             }
             Self::UnlistedRoute => &wire!(403, "forbidden", None, "7", "This request is not allowed"),
             Self::AmbiguousPath => &wire!(400, "invalid_request", None, "3", "The path of the request is ambiguous"),
-            Self::KeysUnavailable => {
+            Self::KeysUnavailable | Self::StatusUnavailable => {
                 &wire!(503, "temporarily_unavailable", None, "14", "Access tokens cannot be verified at the moment")
             }
         }
@@ -115,6 +117,7 @@ impl RejectionKind {
             Self::UnlistedRoute => "unlisted_route",
             Self::AmbiguousPath => "ambiguous_path",
             Self::KeysUnavailable => "keys_unavailable",
+            Self::StatusUnavailable => "status_unavailable",
         }
     }
 }

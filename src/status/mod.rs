@@ -13,9 +13,10 @@ use crate::token::VerifiedToken;
 pub struct ActiveToken(VerifiedToken);
 
 impl ActiveToken {
-    /// No status source is configured: the signature and the claims are all there is to know.
-    pub(crate) fn by_local_verification(token: VerifiedToken) -> Self {
-        Self(token)
+    /// No status source is configured: the signature and the claims are all there is to know. Nothing, where the route
+    /// wants to know more; start-up refuses such routes, and requirements made up later end here.
+    pub(crate) fn by_local_verification(token: VerifiedToken, freshness: Freshness) -> Option<Self> {
+        (freshness == Freshness::Cached).then_some(Self(token))
     }
 }
 

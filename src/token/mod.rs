@@ -71,7 +71,12 @@ impl<'t> UnverifiedToken<'t> {
     /// Proves the signature with a key of `keys` and hands out the token that now may be believed.
     ///
     /// Call [`check`](Self::check) first; this repeats none of it.
-    pub(crate) fn verify(self, rules: &Arc<TokenRules>, keys: &KeySet) -> Result<VerifiedToken, SignatureError> {
+    pub(crate) fn verify(
+        self,
+        rules: &Arc<TokenRules>,
+        keys: &KeySet,
+        generation: u64,
+    ) -> Result<VerifiedToken, SignatureError> {
         let algorithm = self.header.algorithm.ok_or(SignatureError::Token(TokenError::Algorithm))?;
         let signature = self.compact.decode_signature().map_err(SignatureError::Token)?;
         let message = self.compact.signed();
@@ -83,7 +88,7 @@ impl<'t> UnverifiedToken<'t> {
         }
         let scopes = rules.scopes(&self.claims, &self.payload).map_err(SignatureError::Token)?;
         let text = self.compact.text().into();
-        Ok(VerifiedToken::new(Arc::clone(rules), self.claims, scopes, self.payload.into(), text))
+        Ok(VerifiedToken::new(Arc::clone(rules), generation, self.claims, scopes, self.payload.into(), text))
     }
 }
 

@@ -16,6 +16,7 @@ pub struct VerifiedToken(Arc<Inner>);
 
 struct Inner {
     rules: Arc<TokenRules>,
+    key_generation: u64,
     issuer: Option<Box<str>>,
     subject: Option<Box<str>>,
     client_id: Option<Box<str>>,
@@ -32,6 +33,7 @@ struct Inner {
 impl VerifiedToken {
     pub(super) fn new(
         rules: Arc<TokenRules>,
+        key_generation: u64,
         claims: Claims,
         scopes: ScopeSet,
         payload: Box<[u8]>,
@@ -39,6 +41,7 @@ impl VerifiedToken {
     ) -> Self {
         Self(Arc::new(Inner {
             rules,
+            key_generation,
             issuer: claims.issuer,
             subject: claims.subject,
             client_id: claims.client_id,
@@ -119,9 +122,18 @@ impl VerifiedToken {
         *self.0.text == *text
     }
 
+    /// The generation of the key set that vouched for it.
+    pub(crate) fn key_generation(&self) -> u64 {
+        self.0.key_generation
+    }
+
     /// The rules under which it was verified.
     pub(crate) fn rules(&self) -> &Arc<TokenRules> {
         &self.0.rules
+    }
+
+    pub(crate) fn payload(&self) -> &[u8] {
+        &self.0.payload
     }
 
     pub(crate) fn claimed_audiences(&self) -> &[Box<str>] {

@@ -59,10 +59,10 @@
 //!
 //! | feature | adds |
 //! |---|---|
-//! | `axum` | [`axum`](crate::axum): the layer by matched path, extractors |
+//! | `axum` | module [`axum`]: the layer by matched path, extractors |
 //! | `tracing` | events at target `portcullis` |
 //! | `metrics` | the counters of [`observe::names`] |
-//! | `testing` | [`testing`](crate::testing): an issuer, tokens good and bad, a clock moved by hand |
+//! | `testing` | module [`testing`]: an issuer, tokens good and bad, a clock moved by hand |
 //! | `full` | all of them |
 
 pub mod authorizer;
@@ -94,3 +94,7 @@ pub use middleware::{Authorize, AuthorizeLayer};
 pub use policy::{AccessToken, Requirement, RouteTable, RouteTableBuilder, RouteTableError, Unlisted};
 pub use rejection::{Rejection, RejectionKind};
 pub use token::{Scope, ScopeSet, TokenType, VerifiedToken};
+
+#[cfg(all(doctest, feature = "axum", feature = "testing"))]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -39,10 +39,11 @@ pin_project! {
         /// The answer is a refusal.
         Refused { response: Option<Response<ResBody>> },
         /// Waiting, with the service that was polled ready and the request that it may get.
-        Asking { asking: Asking, held: Option<Held<S, R, ReqBody>> },
+        Asking { asking: Asking, held: Option<Box<Held<S, R, ReqBody>>> },
     }
 }
 
+/// Boxed, as the wait is, so that a warm request's future carries no room for it.
 struct Held<S, R, ReqBody> {
     service: S,
     request: Request<ReqBody>,
@@ -61,13 +62,8 @@ where
         Self { state: State::Refused { response: Some(response) } }
     }
 
-    pub(super) const fn asking(
-        asking: Asking,
-        service: S,
-        request: Request<ReqBody>,
-        layer: AuthorizeLayer<R>,
-    ) -> Self {
-        Self { state: State::Asking { asking, held: Some(Held { service, request, layer }) } }
+    pub(super) fn asking(asking: Asking, service: S, request: Request<ReqBody>, layer: AuthorizeLayer<R>) -> Self {
+        Self { state: State::Asking { asking, held: Some(Box::new(Held { service, request, layer })) } }
     }
 }
 
@@ -90,9 +86,8 @@ where
                 },
                 StateProjection::Asking { asking, held } => {
                     let outcome = ready!(asking.as_mut().poll(cx));
-                    let Some(Held { mut service, mut request, layer }) = held.take() else {
-                        panic!("polled after completion")
-                    };
+                    let Some(held) = held.take() else { panic!("polled after completion") };
+                    let Held { mut service, mut request, layer } = *held;
                     match outcome {
                         Ok(permit) => {
                             admit(&mut request, permit, None);

@@ -102,11 +102,14 @@ fn whole_seconds(delay: Duration) -> u64 {
     (delay.as_secs() + u64::from(delay.subsec_nanos() > 0)).max(1)
 }
 
-/// `application/grpc`, `application/grpc+proto`, …; not `application/grpc-web`, which reads HTTP statuses.
+/// `application/grpc`, `application/grpc+proto`, …; not `application/grpc-web`, which reads HTTP statuses, nor any
+/// other type that only begins like it.
 fn is_grpc(request: &HeaderMap) -> bool {
     let content_type = request.get(header::CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
     match content_type.split_at_checked("application/grpc".len()) {
-        Some((start, rest)) => start.eq_ignore_ascii_case(b"application/grpc") && !rest.starts_with(b"-"),
+        Some((start, rest)) => {
+            start.eq_ignore_ascii_case(b"application/grpc") && matches!(rest, [] | [b'+' | b';' | b' ' | b'\t', ..])
+        }
         None => false,
     }
 }

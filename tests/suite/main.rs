@@ -8,6 +8,8 @@
 )]
 
 mod support;
+mod wire;
 
 mod grpc;
+mod rejection;
 mod verification;

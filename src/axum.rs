@@ -27,6 +27,7 @@ use crate::{
     middleware::{AuthorizeLayer, Unauthenticated},
     policy::{AccessToken, Location, Requirement},
     rejection::{JsonResponder, Rejection, Respond},
+    token::ClaimsError,
 };
 
 /// The layer for [`Router::layer`](axum::Router::layer): requests are looked up by the pattern that the router matched,
@@ -76,7 +77,7 @@ pub enum ExtractError {
     /// The route lets requests through without a token, and this handler needs one.
     Rejected(Rejection),
     /// The claims do not have the form that the handler asked for; answered 403.
-    Claims(serde_json::Error),
+    Claims(ClaimsError),
 }
 
 impl IntoResponse for ExtractError {

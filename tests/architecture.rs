@@ -39,7 +39,8 @@ const IMPORTS: &[(&str, &[&str])] = &[
     // Not in the design's picture: the one place that spawns is a module, since keys and fakes both need it.
     ("tasks", &[]),
     // ── other doors ──
-    ("axum", &["authorizer", "middleware", "policy", "rejection"]),
+    // token: an extractor hands on why claims do not have the form of a handler's type.
+    ("axum", &["authorizer", "middleware", "policy", "rejection", "token"]),
     ("testing", &["clock", "crypto", "issuer", "tasks"]),
 ];
 

@@ -1,6 +1,6 @@
 //! What a handler receives: a token that passed everything.
 
-use std::ops::Deref;
+use std::{fmt, ops::Deref};
 
 use serde::{
     Deserializer,
@@ -11,7 +11,7 @@ use serde::{
 use super::Requirement;
 use crate::{
     status::ActiveToken,
-    token::{ScopeSet, VerifiedToken},
+    token::{ClaimsError, ScopeSet, VerifiedToken},
 };
 
 /// An access token that is valid, active and sufficient for the route it was presented at.
@@ -26,7 +26,7 @@ use crate::{
 /// }
 /// # }
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct AccessToken<C = ()> {
     token: ActiveToken,
     claims: C,
@@ -50,8 +50,8 @@ impl AccessToken {
     ///
     /// # Errors
     /// Where the claims do not have that form.
-    pub fn with_claims<C: DeserializeOwned>(self) -> Result<AccessToken<C>, serde_json::Error> {
-        let claims = C::deserialize(PayloadDeserializer(&self.token))?;
+    pub fn with_claims<C: DeserializeOwned>(self) -> Result<AccessToken<C>, ClaimsError> {
+        let claims = C::deserialize(PayloadDeserializer(&self.token)).map_err(ClaimsError::new)?;
         Ok(AccessToken { token: self.token, claims })
     }
 }
@@ -81,6 +81,13 @@ impl<C> Deref for AccessToken<C> {
 
     fn deref(&self) -> &VerifiedToken {
         &self.token
+    }
+}
+
+impl<C> fmt::Debug for AccessToken<C> {
+    /// No claim values: this ends up in logs.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("AccessToken").field(&self.token).finish()
     }
 }
 

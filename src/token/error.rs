@@ -1,5 +1,7 @@
 //! Why a token is refused: for logs and tests; a client is told no more than `invalid_token`.
 
+use std::fmt;
+
 /// What is wrong with a token.
 ///
 /// Carries nothing of the token itself. Before the signature has been proved, these are statements about text that
@@ -64,4 +66,30 @@ pub enum TokenError {
     /// No key of the issuer made this signature.
     #[error("bad signature")]
     Signature,
+}
+
+/// The claims do not have the form that was asked for.
+///
+/// What serde says to that may quote them. It is kept out of `Display`, `Debug` and the sources, all of which end up in
+/// logs.
+#[derive(thiserror::Error)]
+#[error("the claims do not have the form that was asked for")]
+pub struct ClaimsError(serde_json::Error);
+
+impl ClaimsError {
+    pub(crate) const fn new(error: serde_json::Error) -> Self {
+        Self(error)
+    }
+
+    /// What serde says, with claim values in it: for a debugger, not for a log.
+    #[must_use]
+    pub const fn dangerous_detail(&self) -> &serde_json::Error {
+        &self.0
+    }
+}
+
+impl fmt::Debug for ClaimsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ClaimsError(<redacted>)")
+    }
 }

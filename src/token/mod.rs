@@ -26,7 +26,7 @@ use crate::{
 
 pub(crate) use claims::Claims;
 use compact::Compact;
-pub use error::TokenError;
+pub use error::{ClaimsError, TokenError};
 use header::Header;
 pub use rules::TokenType;
 pub(crate) use rules::{Audiences, TokenRules};

@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc};
 
 use serde::de::DeserializeOwned;
 
-use super::{Claims, ScopeSet, TokenError, TokenRules};
+use super::{Claims, ClaimsError, ScopeSet, TokenError, TokenRules};
 use crate::clock::UnixTime;
 
 /// An access token that its issuer signed, for us, and that has not expired as of its verification.
@@ -113,7 +113,12 @@ impl VerifiedToken {
     ///
     /// # Errors
     /// Where the claims do not have that form.
-    pub fn claims_as<C: DeserializeOwned>(&self) -> Result<C, serde_json::Error> {
+    pub fn claims_as<C: DeserializeOwned>(&self) -> Result<C, ClaimsError> {
+        self.payload_as().map_err(ClaimsError::new)
+    }
+
+    /// The same, with an error that may quote claims.
+    pub(crate) fn payload_as<C: DeserializeOwned>(&self) -> Result<C, serde_json::Error> {
         serde_json::from_slice(&self.0.payload)
     }
 

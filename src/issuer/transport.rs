@@ -29,7 +29,7 @@ pub enum TransportError {
 }
 
 /// HTTP by reqwest.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct HttpTransport {
     client: reqwest::Client,
 }
@@ -51,6 +51,13 @@ impl From<reqwest::Client> for HttpTransport {
     /// The user's own client, with its private CA, proxy and redirect policy.
     fn from(client: reqwest::Client) -> Self {
         Self { client }
+    }
+}
+
+impl fmt::Debug for HttpTransport {
+    /// Not the client, whose default headers and proxies may hold secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpTransport").finish_non_exhaustive()
     }
 }
 

@@ -28,6 +28,19 @@ enum Kind {
     Discovery,
 }
 
+impl fmt::Debug for Kind {
+    /// Text given for a public key may hold a private one.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Set(set) => f.debug_tuple("Set").field(set).finish(),
+            Self::Json(_) => f.write_str("Json(<redacted>)"),
+            Self::File(path) => f.debug_tuple("File").field(path).finish(),
+            Self::Url(url) => f.debug_tuple("Url").field(url).finish(),
+            Self::Discovery => f.write_str("Discovery"),
+        }
+    }
+}
+
 /// Why a source of keys cannot be used; found at start-up.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

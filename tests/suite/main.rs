@@ -11,5 +11,6 @@ mod support;
 mod wire;
 
 mod grpc;
+mod leakage;
 mod rejection;
 mod verification;

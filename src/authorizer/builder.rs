@@ -168,6 +168,7 @@ fn check_identities(issuers: &[Issuer]) -> Result<(), ConfigError> {
 /// What a requirement asks for must be there to be had.
 pub(super) fn check_requirement(name: &str, requirement: &Requirement) -> Result<(), ConfigError> {
     requirement.check_scopes().map_err(|source| ConfigError::Scope { requirement: name.to_owned(), source })?;
+    requirement.check_sense().map_err(|reason| ConfigError::Contradiction { requirement: name.to_owned(), reason })?;
     match requirement.freshness() {
         Freshness::Cached => Ok(()),
         Freshness::MaxAge(_) | Freshness::EveryRequest => Err(ConfigError::NoStatusSource { route: name.to_owned() }),

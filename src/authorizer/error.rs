@@ -46,6 +46,14 @@ pub enum ConfigError {
         /// The text that is no scope.
         source: InvalidScope,
     },
+    /// Demands that exclude or undo each other.
+    #[error("{requirement}: {reason}")]
+    Contradiction {
+        /// The requirement as configured.
+        requirement: String,
+        /// What contradicts what.
+        reason: &'static str,
+    },
     /// Not an absolute URL without a fragment (RFC 9728 §1.2).
     #[error("{0:?} is not a resource identifier")]
     ResourceIdentifier(String),

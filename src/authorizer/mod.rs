@@ -104,7 +104,8 @@ impl Authorizer {
     /// Prepares a requirement for use beside a handler: checks its scopes, and lets the table's implications count.
     ///
     /// # Errors
-    /// Where a scope could never be granted, or the requirement needs a status source that is not configured.
+    /// Where a scope could never be granted, the requirement contradicts itself, or it needs a status source that is not
+    /// configured.
     pub fn compile(&self, requirement: Requirement) -> Result<Arc<Requirement>, ConfigError> {
         let name = requirement.to_string();
         builder::check_requirement(&name, &requirement)?;

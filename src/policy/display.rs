@@ -13,7 +13,8 @@ impl fmt::Display for Requirement {
     /// `read & write | admin, audience https://a.example, status asked every time`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let alternatives: Vec<String> = self.any_of.iter().map(|scopes| scopes.join(" & ")).collect();
-        let demands_scopes = self.any_of.iter().any(|scopes| !scopes.is_empty());
+        // An alternative without scopes is met by any valid token, whatever stands beside it.
+        let demands_scopes = self.any_of.iter().all(|scopes| !scopes.is_empty());
         match (self.access, demands_scopes) {
             (Access::Public, _) => f.write_str("public")?,
             (Access::Optional, false) => f.write_str("any valid token, or none")?,

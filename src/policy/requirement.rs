@@ -173,8 +173,22 @@ impl Requirement {
         self.scopes().try_for_each(|scope| scope.parse::<Scope>().map(|_| ()))
     }
 
+    /// What in it excludes or undoes the rest.
+    pub(crate) fn check_sense(&self) -> Result<(), &'static str> {
+        if self.any_of.is_empty() {
+            return Err("no alternative: nobody could pass");
+        }
+        if self.any_of.len() > 1 && self.any_of.iter().any(Vec::is_empty) {
+            return Err("an alternative without scopes beside others: any valid token would pass");
+        }
+        if self.access == Access::Public && self.demands_something() {
+            return Err("public, and yet demands something of a token");
+        }
+        Ok(())
+    }
+
     /// Whether it asks something of a credential, which a public route does not look at.
-    pub(super) fn demands_something(&self) -> bool {
+    fn demands_something(&self) -> bool {
         self.any_of.iter().any(|alternative| !alternative.is_empty())
             || self.audiences.is_some()
             || !self.predicates.is_empty()

@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use http::Method;
 
-use super::{Requirement, RouteTableError, implication::Implications, path::is_ambiguous, requirement::Access};
+use super::{Requirement, RouteTableError, implication::Implications, path::is_ambiguous};
 
 /// Which requirement each route has.
 ///
@@ -331,13 +331,7 @@ fn check(route: &Route) -> Result<(), RouteTableError> {
         }
     }
     requirement.check_scopes().map_err(|source| RouteTableError::Scope { route: route.to_string(), source })?;
-    if requirement.any_of.is_empty() {
-        return Err(contradiction("no alternative: nobody could pass"));
-    }
-    if requirement.access == Access::Public && requirement.demands_something() {
-        return Err(contradiction("public, and yet demands something of a token"));
-    }
-    Ok(())
+    requirement.check_sense().map_err(contradiction)
 }
 
 fn insert_error(error: &matchit::InsertError, earlier: &[Route], route: &Route) -> RouteTableError {

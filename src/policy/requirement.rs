@@ -181,6 +181,9 @@ impl Requirement {
         if self.any_of.len() > 1 && self.any_of.iter().any(Vec::is_empty) {
             return Err("an alternative without scopes beside others: any valid token would pass");
         }
+        if self.audiences.iter().flatten().any(|audience| audience.is_empty()) {
+            return Err("an empty audience");
+        }
         if self.access == Access::Public && self.demands_something() {
             return Err("public, and yet demands something of a token");
         }

@@ -1,9 +1,14 @@
 //! A route table as data: JSON (or whatever serde reads) → [`RouteTable`], and back.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, fmt, marker::PhantomData, time::Duration};
 
 use http::Method;
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _, ser::Error as _};
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer,
+    de::{Error as _, MapAccess, Visitor, value::MapDeserializer},
+    ser::Error as _,
+};
+use serde_json::Value;
 
 use super::{
     Preflight, Requirement, RouteTable, RouteTableError, Unlisted,
@@ -14,13 +19,64 @@ use crate::status::{Freshness, OnOutage};
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct File {
+struct File<E> {
     otherwise: Otherwise,
     #[serde(default, skip_serializing_if = "is_false")]
     public_preflight: bool,
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "each_once")]
     implies: BTreeMap<String, Vec<String>>,
-    routes: Vec<serde_json::Value>,
+    routes: Vec<E>,
+}
+
+/// An entry whose path is known, so that whatever else is wrong with it can be told with its name.
+struct Members(Vec<(String, Value)>);
+
+impl Members {
+    fn path(&self) -> Option<&str> {
+        self.0.iter().find(|(name, _)| name == "path").and_then(|(_, path)| path.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for Members {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        members(deserializer, "a route").map(Self)
+    }
+}
+
+/// A map, with members that stand twice: of two such words on a route, neither is to be guessed at.
+fn members<'de, V, D>(deserializer: D, what: &'static str) -> Result<Vec<(String, V)>, D::Error>
+where
+    V: Deserialize<'de>,
+    D: Deserializer<'de>,
+{
+    struct All<V>(&'static str, PhantomData<V>);
+    impl<'de, V: Deserialize<'de>> Visitor<'de> for All<V> {
+        type Value = Vec<(String, V)>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str(self.0)
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let mut all = Vec::new();
+            while let Some(member) = map.next_entry()? {
+                all.push(member);
+            }
+            Ok(all)
+        }
+    }
+    deserializer.deserialize_map(All(what, PhantomData))
+}
+
+fn each_once<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, Vec<String>>, D::Error> {
+    let mut implies = BTreeMap::new();
+    for (scope, included) in members(deserializer, "scopes, each with those that it includes")? {
+        if let Some((scope, _)) = implies.get_key_value(&scope) {
+            return Err(D::Error::custom(format_args!("implies: `{scope}` stands twice")));
+        }
+        implies.insert(scope, included);
+    }
+    Ok(implies)
 }
 
 #[derive(Serialize, Deserialize)]
@@ -82,15 +138,16 @@ impl RouteTable {
     /// # Errors
     /// Where the text is not such a table; the error names the entry and what is wrong with it.
     pub fn from_json(json: &str) -> Result<Self, RouteTableError> {
-        let file: File = serde_json::from_str(json).map_err(|error| RouteTableError::File(error.to_string()))?;
+        let file: File<Members> =
+            serde_json::from_str(json).map_err(|error| RouteTableError::File(error.to_string()))?;
         Self::try_from(file)
     }
 }
 
-impl TryFrom<File> for RouteTable {
+impl TryFrom<File<Members>> for RouteTable {
     type Error = RouteTableError;
 
-    fn try_from(file: File) -> Result<Self, RouteTableError> {
+    fn try_from(file: File<Members>) -> Result<Self, RouteTableError> {
         let mut builder = Self::builder();
         if file.public_preflight {
             builder = builder.preflight(Preflight::Public);
@@ -98,10 +155,11 @@ impl TryFrom<File> for RouteTable {
         for (scope, included) in &file.implies {
             builder = builder.implies(scope, included.iter().map(String::as_str));
         }
-        for (position, value) in file.routes.into_iter().enumerate() {
-            let name = value.get("path").and_then(serde_json::Value::as_str).unwrap_or("(no path)").to_owned();
+        for (position, members) in file.routes.into_iter().enumerate() {
+            let name = members.path().unwrap_or("(no path)").to_owned();
             let complain = |what: String| RouteTableError::File(format!("routes[{position}] {name}: {what}"));
-            let entry: Entry = serde_json::from_value(value).map_err(|error| complain(error.to_string()))?;
+            let members: MapDeserializer<'_, _, serde_json::Error> = MapDeserializer::new(members.0.into_iter());
+            let entry = Entry::deserialize(members).map_err(|error| complain(error.to_string()))?;
             let (methods, path, requirement) = entry.read().map_err(|what| complain(what.to_owned()))?;
             builder = builder.push(methods, &path, requirement);
         }
@@ -191,19 +249,18 @@ impl<'de> Deserialize<'de> for RouteTable {
 
 impl Serialize for RouteTable {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let entry = |route| {
-            let entry = Entry::write(route).map_err(S::Error::custom)?;
-            serde_json::to_value(entry).map_err(S::Error::custom)
-        };
-        let texts = |scopes: &[Box<str>]| scopes.iter().map(|scope| scope.to_string()).collect();
+        let mut implies: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for (scope, included) in self.declared_implications() {
+            implies.entry(scope.to_string()).or_default().extend(included.iter().map(|scope| scope.to_string()));
+        }
         File {
             otherwise: match self.unlisted() {
                 Unlisted::Deny => Otherwise::Deny,
                 Unlisted::Authenticated => Otherwise::Authenticated,
             },
             public_preflight: self.has_public_preflight(),
-            implies: self.declared_implications().iter().map(|(scope, all)| (scope.to_string(), texts(all))).collect(),
-            routes: self.routes().iter().map(entry).collect::<Result<_, _>>()?,
+            implies,
+            routes: self.routes().iter().map(Entry::write).collect::<Result<_, _>>().map_err(S::Error::custom)?,
         }
         .serialize(serializer)
     }

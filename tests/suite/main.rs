@@ -12,5 +12,7 @@ mod wire;
 
 mod grpc;
 mod leakage;
+mod policy;
 mod rejection;
+mod route_files;
 mod verification;

@@ -114,12 +114,7 @@ impl VerifiedToken {
     /// # Errors
     /// Where the claims do not have that form.
     pub fn claims_as<C: DeserializeOwned>(&self) -> Result<C, ClaimsError> {
-        self.payload_as().map_err(ClaimsError::new)
-    }
-
-    /// The same, with an error that may quote claims.
-    pub(crate) fn payload_as<C: DeserializeOwned>(&self) -> Result<C, serde_json::Error> {
-        serde_json::from_slice(&self.0.payload)
+        serde_json::from_slice(&self.0.payload).map_err(ClaimsError::new)
     }
 
     /// Whether this is the verified form of exactly that text.

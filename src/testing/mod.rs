@@ -17,10 +17,12 @@
 
 mod clock;
 mod issuer;
+mod jws;
 mod key;
 mod token;
 
 pub use clock::ManualClock;
 pub use issuer::{Asked, Fault, Held, Target, TestIssuer, TestIssuerBuilder};
+pub use jws::verify_jws;
 pub use key::TestKey;
 pub use token::TokenBuilder;

@@ -12,22 +12,20 @@ mod compact;
 mod error;
 mod header;
 mod json;
+mod jws;
 mod rules;
 mod scope;
 mod verified;
 
 use std::sync::Arc;
 
-use crate::{
-    clock::UnixTime,
-    credential::Bearer,
-    keys::{KeyMatch, KeySet},
-};
+use crate::{clock::UnixTime, credential::Bearer, keys::KeySet};
 
 pub(crate) use claims::Claims;
 use compact::Compact;
 pub use error::{ClaimsError, TokenError};
 use header::Header;
+pub(crate) use jws::Jws;
 pub use rules::TokenType;
 pub(crate) use rules::{Audiences, TokenRules};
 pub use scope::{InvalidScope, Scope, ScopeSet};
@@ -35,8 +33,7 @@ pub use verified::VerifiedToken;
 
 /// A token whose text has been read and whose word has been proved in nothing.
 pub(crate) struct UnverifiedToken<'t> {
-    compact: Compact<'t>,
-    header: Header,
+    jws: Jws<'t>,
     payload: Vec<u8>,
     claims: Claims,
 }
@@ -44,11 +41,10 @@ pub(crate) struct UnverifiedToken<'t> {
 impl<'t> UnverifiedToken<'t> {
     /// Reads header and claims.
     pub(crate) fn parse(bearer: Bearer<'t>) -> Result<Self, TokenError> {
-        let compact = Compact::split(bearer.as_bytes())?;
-        let header = Header::parse(&compact.decode_header()?)?;
-        let payload = compact.decode_payload()?;
+        let jws = Jws::parse(bearer.as_bytes())?;
+        let payload = jws.decode_payload()?;
         let claims = Claims::parse(&payload)?;
-        Ok(Self { compact, header, payload, claims })
+        Ok(Self { jws, payload, claims })
     }
 
     /// The issuer it claims to be from.
@@ -58,13 +54,13 @@ impl<'t> UnverifiedToken<'t> {
 
     /// The key it claims to be signed with.
     pub(crate) fn key_id(&self) -> Option<&str> {
-        self.header.key_id.as_deref()
+        self.jws.header.key_id.as_deref()
     }
 
     /// Refuses what no signature could make acceptable.
     pub(crate) fn check(&self, rules: &TokenRules, audiences: &Audiences, now: UnixTime) -> Result<(), TokenError> {
-        rules.check_header(&self.header)?;
-        rules.check_kind(&self.header, &self.claims)?;
+        self.jws.check_algorithm(&rules.algorithms)?;
+        rules.check_kind(&self.jws.header, &self.claims)?;
         rules.check_claims(&self.claims, audiences, now)
     }
 
@@ -77,17 +73,9 @@ impl<'t> UnverifiedToken<'t> {
         keys: &KeySet,
         generation: u64,
     ) -> Result<VerifiedToken, SignatureError> {
-        let algorithm = self.header.algorithm.ok_or(SignatureError::Token(TokenError::Algorithm))?;
-        let signature = self.compact.decode_signature().map_err(SignatureError::Token)?;
-        let message = self.compact.signed();
-        match keys.find(self.key_id(), algorithm, |key| key.verify(message, &signature).is_ok()) {
-            KeyMatch::Verified => {}
-            KeyMatch::Refuted => return Err(SignatureError::BadSignature),
-            KeyMatch::Unknown => return Err(SignatureError::UnknownKey),
-            KeyMatch::OtherAlgorithm => return Err(SignatureError::Token(TokenError::Algorithm)),
-        }
+        self.jws.check_signature(keys)?;
         let scopes = rules.scopes(&self.claims, &self.payload).map_err(SignatureError::Token)?;
-        let text = self.compact.text().into();
+        let text = self.jws.text().into();
         Ok(VerifiedToken::new(Arc::clone(rules), generation, self.claims, scopes, self.payload.into(), text))
     }
 }

@@ -57,11 +57,6 @@ impl Audiences {
 }
 
 impl TokenRules {
-    pub(super) fn check_header(&self, header: &Header) -> Result<(), TokenError> {
-        let allowed = header.algorithm.is_some_and(|algorithm| self.algorithms.contains(&algorithm));
-        if allowed { Ok(()) } else { Err(TokenError::Algorithm) }
-    }
-
     /// Access tokens only, told by `typ` and by what else they carry.
     pub(super) fn check_kind(&self, header: &Header, claims: &Claims) -> Result<(), TokenError> {
         let kind = header.token_type.as_deref().map(without_application);

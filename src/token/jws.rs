@@ -1,0 +1,49 @@
+//! A compact JWS and keys → whether one of them signed it (RFC 7515 §5.2). What its payload says is not looked at.
+
+use super::{Compact, Header, SignatureError, TokenError};
+use crate::{
+    crypto::Algorithm,
+    keys::{KeyMatch, KeySet},
+};
+
+/// A compact JWS of which the header has been read.
+pub(crate) struct Jws<'t> {
+    compact: Compact<'t>,
+    pub(super) header: Header,
+}
+
+impl<'t> Jws<'t> {
+    pub(crate) fn parse(text: &'t [u8]) -> Result<Self, TokenError> {
+        let compact = Compact::split(text)?;
+        let header = Header::parse(&compact.decode_header()?)?;
+        Ok(Self { compact, header })
+    }
+
+    /// The whole text.
+    pub(super) const fn text(&self) -> &'t [u8] {
+        self.compact.text()
+    }
+
+    pub(crate) fn decode_payload(&self) -> Result<Vec<u8>, TokenError> {
+        self.compact.decode_payload()
+    }
+
+    /// Whether its algorithm is one of these; `none` is none of ours.
+    pub(crate) fn check_algorithm(&self, allowed: &[Algorithm]) -> Result<(), TokenError> {
+        let is_allowed = self.header.algorithm.is_some_and(|algorithm| allowed.contains(&algorithm));
+        if is_allowed { Ok(()) } else { Err(TokenError::Algorithm) }
+    }
+
+    /// Whether the key that it names signed it, or where it names none, any key of its algorithm.
+    pub(crate) fn check_signature(&self, keys: &KeySet) -> Result<(), SignatureError> {
+        let algorithm = self.header.algorithm.ok_or(SignatureError::Token(TokenError::Algorithm))?;
+        let signature = self.compact.decode_signature().map_err(SignatureError::Token)?;
+        let message = self.compact.signed();
+        match keys.find(self.header.key_id.as_deref(), algorithm, |key| key.verify(message, &signature).is_ok()) {
+            KeyMatch::Verified => Ok(()),
+            KeyMatch::Refuted => Err(SignatureError::BadSignature),
+            KeyMatch::Unknown => Err(SignatureError::UnknownKey),
+            KeyMatch::OtherAlgorithm => Err(SignatureError::Token(TokenError::Algorithm)),
+        }
+    }
+}

@@ -31,6 +31,18 @@ pub(super) fn spki_of_pkcs1(der: &[u8]) -> Vec<u8> {
     spki
 }
 
+/// Whether these bytes have the shape of a public key or a certificate: one SEQUENCE, which opens with another, or as
+/// PKCS#1 does with a long INTEGER. A random secret of 32 bytes has it once in 2^24.
+pub(super) fn is_public_key(bytes: &[u8]) -> bool {
+    let body = match bytes {
+        [0x30, length, body @ ..] if *length < 0x80 && usize::from(*length) == body.len() => body,
+        [0x30, 0x81, length, body @ ..] if usize::from(*length) == body.len() => body,
+        [0x30, 0x82, high, low, body @ ..] if usize::from(u16::from_be_bytes([*high, *low])) == body.len() => body,
+        _ => return false,
+    };
+    matches!(body, [0x30, ..] | [0x02, 0x81 | 0x82, ..])
+}
+
 fn push_tlv(out: &mut Vec<u8>, tag: u8, value: &[u8]) {
     out.push(tag);
     let length = value.len().to_be_bytes();
@@ -43,4 +55,21 @@ fn push_tlv(out: &mut Vec<u8>, tag: u8, value: &[u8]) {
         }
     }
     out.extend_from_slice(value);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_public_key;
+
+    #[test]
+    fn public_keys_are_told_from_random_bytes_threat_1() {
+        let key = |header: &[u8], length: usize| [header, &[0x30], &vec![0; length - 1]].concat();
+        for (header, length) in [(&[0x30, 42][..], 42), (&[0x30, 0x81, 155], 155), (&[0x30, 0x82, 1, 0x22], 0x122)] {
+            assert!(is_public_key(&key(header, length)), "{header:x?}");
+            assert!(!is_public_key(&key(header, length + 1)), "{header:x?}");
+        }
+        for secret in [&[][..], &[0x30], &[0x30, 0], &[0x30; 32], &[0x30, 0x82], &[0x30, 3, 0x02, 1, 0]] {
+            assert!(!is_public_key(secret), "{secret:x?}");
+        }
+    }
 }

@@ -233,11 +233,14 @@ fn without_leading_zeros(bytes: &[u8]) -> &[u8] {
 }
 
 fn is_key_text(secret: &[u8]) -> bool {
-    let text = secret.trim_ascii_start();
+    let text = secret.trim_ascii();
     let is_jwk = text.starts_with(b"{") && text.windows(5).any(|window| window == b"\"kty\"");
-    // SubjectPublicKeyInfo and PKCS#1 both open with a long-form SEQUENCE.
-    let is_der = secret.starts_with(&[0x30, 0x82]) || secret.starts_with(&[0x30, 0x59]);
-    is_jwk || is_der || text.starts_with(b"-----BEGIN") || text.starts_with(b"ssh-") || text.starts_with(b"ecdsa-")
+    // Some servers publish the body of a PEM text alone.
+    let is_pem_body = base64_simd::forgiving_decode_to_vec(text).is_ok_and(|bytes| der::is_public_key(&bytes));
+    is_jwk
+        || is_pem_body
+        || der::is_public_key(secret)
+        || [&b"-----BEGIN"[..], b"ssh-", b"ecdsa-"].iter().any(|start| text.starts_with(start))
 }
 
 fn rsa_parameters(algorithm: Algorithm) -> Option<&'static RsaParameters> {

@@ -15,4 +15,5 @@ mod leakage;
 mod policy;
 mod rejection;
 mod route_files;
+mod vectors;
 mod verification;

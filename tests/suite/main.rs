@@ -7,6 +7,8 @@
     reason = "a test that cannot go on should say where"
 )]
 
+#[cfg(unix)]
+mod process;
 mod support;
 mod wire;
 
@@ -16,4 +18,6 @@ mod policy;
 mod rejection;
 mod route_files;
 mod vectors;
+#[cfg(unix)]
+mod protected_api;
 mod verification;

@@ -1,0 +1,129 @@
+//! The `protected_api` example as a process: started, asked over HTTP, told to stop. Every wait has an end.
+
+use std::{env, future::Future, path::PathBuf, process::Stdio, time::Duration};
+
+use http::{HeaderMap, Method, StatusCode, header};
+use portcullis::clock::{Clock, SystemClock};
+use serde_json::Value;
+use tokio::{
+    io::{AsyncBufReadExt, AsyncReadExt, BufReader, Lines},
+    process::{Child, ChildStdout, Command},
+};
+
+/// The example, listening. It ends with this at the latest.
+pub struct Api {
+    child: Child,
+    stdout: Lines<BufReader<ChildStdout>>,
+    url: String,
+    client: reqwest::Client,
+}
+
+/// How the example ended.
+pub struct End {
+    pub code: Option<i32>,
+    /// What it printed on standard output after the line that says where it listens.
+    pub stdout: String,
+    pub stderr: String,
+}
+
+/// What a request came to.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub text: String,
+}
+
+impl Answer {
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap()
+    }
+
+    pub fn challenge(&self) -> &str {
+        self.headers.get(header::WWW_AUTHENTICATE).map_or("", |value| value.to_str().unwrap())
+    }
+}
+
+impl Api {
+    /// Starts the example with these variables and no others, on a free port.
+    pub async fn start(variables: &[(&str, &str)]) -> Self {
+        let mut child = command(variables).env("PORT", "0").spawn().unwrap();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap()).lines();
+        let Some(line) = within("the start", stdout.next_line()).await.unwrap() else {
+            let end = end_of(child, stdout).await;
+            panic!("it did not start: {}", end.stderr);
+        };
+        let url = line.strip_prefix("listening on ").expect(&line).to_owned();
+        assert!(url.starts_with("http://127.0.0.1:"), "{url}");
+        // Whatever proxy the machine is configured with, it does not lead to loopback.
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        Self { child, stdout, url, client }
+    }
+
+    pub async fn get(&self, path: &str, token: Option<&str>) -> Answer {
+        self.send(Method::GET, path, token).await
+    }
+
+    pub async fn send(&self, method: Method, path: &str, token: Option<&str>) -> Answer {
+        let mut request = self.client.request(method, format!("{}{path}", self.url));
+        if let Some(token) = token {
+            request = request.bearer_auth(token);
+        }
+        within(path, async {
+            let mut response = request.send().await.unwrap();
+            let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
+            Answer { status, headers, text: response.text().await.unwrap() }
+        })
+        .await
+    }
+
+    /// Sends it that signal, by its own process id, and waits for its end.
+    pub async fn stop(self, signal: &str) -> End {
+        let id = self.child.id().unwrap().to_string();
+        // `kill` is built into every shell, and not on every machine a program.
+        let sent = Command::new("sh").args(["-c", "kill -s \"$1\" \"$2\"", "sh", signal, &id]).status().await.unwrap();
+        assert!(sent.success());
+        end_of(self.child, self.stdout).await
+    }
+}
+
+/// Starts the example with variables that it should refuse, and waits for its end.
+pub async fn refused(variables: &[(&str, &str)]) -> End {
+    let mut child = command(variables).spawn().unwrap();
+    let stdout = BufReader::new(child.stdout.take().unwrap()).lines();
+    end_of(child, stdout).await
+}
+
+/// `future`, or a panic that says what has taken too long.
+pub async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
+    tokio::select! {
+        done = future => done,
+        () = SystemClock::new().sleep(Duration::from_secs(30)) => panic!("{what} takes too long"),
+    }
+}
+
+fn command(variables: &[(&str, &str)]) -> Command {
+    // `target/debug/deps/suite-…` is this program, `target/debug/examples/` is where the examples are.
+    let this = env::current_exe().unwrap();
+    let examples: PathBuf = this.ancestors().nth(2).unwrap().join("examples");
+    let program = examples.join("protected_api");
+    assert!(program.exists(), "{} is built by `cargo test`, or `cargo build --examples`", program.display());
+    let mut command = Command::new(program);
+    command
+        .env_clear()
+        .envs(variables.iter().copied())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
+    command
+}
+
+async fn end_of(mut child: Child, stdout: Lines<BufReader<ChildStdout>>) -> End {
+    let (mut rest, mut stderr) = (String::new(), String::new());
+    let (mut out, mut err) = (stdout.into_inner(), child.stderr.take().unwrap());
+    let reading = async { tokio::try_join!(out.read_to_string(&mut rest), err.read_to_string(&mut stderr)) };
+    within("reading to the end", reading).await.unwrap();
+    let status = within("the end", child.wait()).await.unwrap();
+    End { code: status.code(), stdout: rest, stderr }
+}

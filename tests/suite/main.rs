@@ -19,5 +19,7 @@ mod rejection;
 mod route_files;
 mod vectors;
 #[cfg(unix)]
+mod oidc_provider;
+#[cfg(unix)]
 mod protected_api;
 mod verification;

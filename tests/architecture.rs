@@ -41,7 +41,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     // ── other doors ──
     // token: an extractor hands on why claims do not have the form of a handler's type.
     ("axum", &["authorizer", "middleware", "policy", "rejection", "token"]),
-    ("testing", &["clock", "crypto", "issuer", "tasks"]),
+    ("testing", &["clock", "crypto", "issuer", "keys", "tasks", "token"]),
 ];
 
 #[test]

@@ -14,12 +14,12 @@ mod wire;
 
 mod grpc;
 mod leakage;
+#[cfg(unix)]
+mod oidc_provider;
 mod policy;
+#[cfg(unix)]
+mod protected_api;
 mod rejection;
 mod route_files;
 mod vectors;
-#[cfg(unix)]
-mod oidc_provider;
-#[cfg(unix)]
-mod protected_api;
 mod verification;

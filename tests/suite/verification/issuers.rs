@@ -57,7 +57,7 @@ async fn an_issuer_signs_for_itself_alone_threat_6() {
         ),
     ];
     check(&world, rows).await;
-    assert_eq!(second.asked(), Asked::default());
+    assert_eq!(second.asked(), Asked::default().with_jwks(1), "for the signature in its name");
 }
 
 #[tokio::test]

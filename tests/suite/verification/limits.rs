@@ -148,6 +148,6 @@ async fn forged_tokens_cause_one_question_in_a_while_threat_31() {
         let forged = good(&world).tampered().build();
         assert_eq!(judge(&world, &forged).await.unwrap_err(), Refusal::Token(TokenError::Signature));
     }
-    assert_eq!(world.issuer.asked(), Asked::default().with_jwks(1));
+    assert_eq!(world.issuer.asked(), Asked::default().with_jwks(2), "one for each cause");
     assert!(judge(&world, &good(&world).build()).await.is_ok());
 }

@@ -126,7 +126,9 @@ impl PreparedKey {
         let parameters = rsa_parameters(algorithm).ok_or(KeyError::WrongType(algorithm))?;
         let n = without_leading_zeros(n);
         check_rsa_bits(n.first().map_or(0, |first| n.len() * 8 - usize::try_from(first.leading_zeros()).unwrap_or(0)))?;
-        let key = PublicKeyComponents { n, e: without_leading_zeros(e) }
+        let e = without_leading_zeros(e);
+        check_rsa_exponent(e)?;
+        let key = PublicKeyComponents { n, e }
             .to_parsed_public_key(parameters)
             .map_err(|_| KeyError::Malformed("not an RSA public key"))?;
         Ok(Self { algorithm, verifier: Verifier::Public(key) })
@@ -203,7 +205,8 @@ impl PreparedKey {
             return Err(KeyError::Malformed("not a DER public key"));
         }
         if algorithm.key_kind() == KeyKind::Rsa {
-            let key = PublicEncryptingKey::from_der(spki).map_err(|_| KeyError::Malformed("not an RSA public key"))?;
+            let key = PublicEncryptingKey::from_der(spki)
+                .map_err(|_| KeyError::Malformed("not an RSA public key of at least 2048 bits"))?;
             check_rsa_bits(key.key_size_bits())?;
         }
         Self::public(algorithm, spki)
@@ -225,6 +228,12 @@ impl fmt::Debug for PreparedKey {
 
 fn check_rsa_bits(bits: usize) -> Result<(), KeyError> {
     if (MIN_RSA_BITS..=MAX_RSA_BITS).contains(&bits) { Ok(()) } else { Err(KeyError::RsaSize(bits)) }
+}
+
+/// RFC 8017 §3.1: odd and at least 3. With 1, everybody could sign.
+fn check_rsa_exponent(e: &[u8]) -> Result<(), KeyError> {
+    let is_odd = e.last().is_some_and(|last| last % 2 == 1);
+    if is_odd && e != [1] { Ok(()) } else { Err(KeyError::Malformed("not an RSA exponent")) }
 }
 
 fn without_leading_zeros(bytes: &[u8]) -> &[u8] {

@@ -51,7 +51,7 @@ pub enum KeySetError {
     #[error("{0} keys; at most {MAX_KEYS} are read")]
     TooManyKeys(usize),
     /// Not one of the keys can be used.
-    #[error("none of the {} keys can be used", .0.len())]
+    #[error("none of the {} keys can be used{}", .0.len(), first_reasons(.0))]
     NoUsableKey(Vec<SkippedKey>),
     /// The file could not be read.
     #[error("{path} could not be read")]
@@ -61,6 +61,13 @@ pub enum KeySetError {
         /// What the system said.
         source: std::io::Error,
     },
+}
+
+/// What is wrong with the first few, so that a message stays one.
+fn first_reasons(skipped: &[SkippedKey]) -> String {
+    let reason = |key: &SkippedKey| format!("keys[{}]: {}", key.position, key.reason);
+    let reasons: Vec<String> = skipped.iter().take(4).map(reason).collect();
+    if reasons.is_empty() { String::new() } else { format!(" ({})", reasons.join("; ")) }
 }
 
 /// What a set has to say to a token's signature.

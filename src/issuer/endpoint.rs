@@ -89,7 +89,10 @@ impl Endpoint {
 
     fn is_loopback(&self) -> bool {
         match self.url.host() {
-            Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+            Some(Host::Domain(name)) => {
+                let name = name.strip_suffix('.').unwrap_or(name);
+                name == "localhost" || name.ends_with(".localhost")
+            }
             Some(Host::Ipv4(address)) => address.is_loopback(),
             Some(Host::Ipv6(address)) => address.is_loopback(),
             None => false,
@@ -159,6 +162,8 @@ mod tests {
             "http://127.0.0.1/jwks",
             "https://127.0.0.1/jwks",
             "https://localhost/jwks",
+            "https://localhost./jwks",
+            "https://a.localhost/jwks",
             "https://169.254.169.254/latest/meta-data",
             "https://[::1]/jwks",
             "https://[fe80::1]/jwks",

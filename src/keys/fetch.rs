@@ -8,6 +8,9 @@ use http::{HeaderMap, HeaderValue, Request, StatusCode, header};
 use super::{KeySet, KeySetError, RefreshPolicy, jwk::JwkRules};
 use crate::issuer::{DiscoveryError, Endpoint, Metadata, Transport, TransportError, discover};
 
+/// Whatever the policy says, nobody is asked without pause.
+const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
+
 /// Where an issuer's keys are.
 #[derive(Debug)]
 pub(super) enum Place {
@@ -65,7 +68,8 @@ impl From<DiscoveryError> for FetchError {
 #[derive(Debug, Default)]
 pub(super) struct Memory {
     endpoint: Option<(Endpoint, Duration)>,
-    etag: Option<HeaderValue>,
+    /// A tag says something about the document at its own address alone (RFC 9110 §8.8.3).
+    etag: Option<(Endpoint, HeaderValue)>,
     body: Option<Bytes>,
 }
 
@@ -86,19 +90,18 @@ pub(super) async fn fetch(
     now: Duration,
 ) -> Result<Fetched, FetchError> {
     let endpoint = locate(place, policy, transport, memory, now).await?;
-    let answer = ask(&endpoint, policy, transport, memory).await;
-    if answer.is_err() {
-        // The keys may have moved: look the address up again next time.
-        memory.endpoint = None;
-    }
-    let answer = answer?;
+    // Where the keys are not found, or not in time, they may have moved: the address is looked up again.
+    let located = memory.endpoint.take();
+    let answer = ask(&endpoint, policy, transport, memory).await?;
     let fresh_for = fresh_for(answer.headers(), policy);
     if answer.status() == StatusCode::NOT_MODIFIED || memory.body.as_ref() == Some(answer.body()) {
+        memory.endpoint = located;
         return Ok(Fetched { changed: None, fresh_for });
     }
     let set = KeySet::read(answer.body(), rules)
         .map_err(|source| FetchError::Keys { url: endpoint.as_str().to_owned(), source })?;
-    memory.etag = answer.headers().get(header::ETAG).cloned();
+    memory.endpoint = located;
+    memory.etag = answer.headers().get(header::ETAG).map(|tag| (endpoint, tag.clone()));
     memory.body = Some(answer.into_body());
     Ok(Fetched { changed: Some(set), fresh_for })
 }
@@ -133,7 +136,7 @@ async fn ask(
     *request.uri_mut() = endpoint.to_uri().map_err(|error| FetchError::Discovery(error.into()))?;
     let accept = HeaderValue::from_static("application/jwk-set+json, application/json");
     request.headers_mut().insert(header::ACCEPT, accept);
-    if let Some(etag) = &memory.etag {
+    if let Some((_, etag)) = memory.etag.as_ref().filter(|(of, _)| of == endpoint) {
         request.headers_mut().insert(header::IF_NONE_MATCH, etag.clone());
     }
     let answer = transport
@@ -171,7 +174,7 @@ fn fresh_for(headers: &HeaderMap, policy: &RefreshPolicy) -> Duration {
         }
         None => policy.interval,
     };
-    fresh.max(policy.min_interval).min(policy.max_interval)
+    fresh.max(policy.min_interval).min(policy.max_interval).max(SHORTEST_INTERVAL)
 }
 
 #[cfg(test)]

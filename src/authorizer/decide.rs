@@ -6,7 +6,7 @@ use super::{Answers, Authorizer, Decision, Input, Need, OwnedInput, Permit, trus
 use crate::{
     clock::Now,
     credential::Bearer,
-    keys::KeyQuestion,
+    keys::{KeyAnswer, KeyQuestion},
     observe,
     policy::{Access, AccessToken, PolicyRefusal, Requirement},
     rejection::{Rejection, RejectionKind},
@@ -38,7 +38,7 @@ impl Authorizer {
     pub async fn ask(&self, need: Need, answers: &mut Answers) {
         answers.keys_asked = true;
         if let Some(issuer) = self.inner.issuers.get(need.issuer) {
-            issuer.keys.ask(&need.question).await;
+            answers.keys_timed_out = issuer.keys.ask(&need.question).await == KeyAnswer::TimedOut;
         }
     }
 
@@ -152,7 +152,7 @@ impl Authorizer {
             }
             SignatureError::UnknownKey => {
                 // Whether the key exists, only the issuer knows; if it cannot be asked, that is our trouble.
-                let refuse = || match issuer.keys.in_trouble() {
+                let refuse = || match issuer.keys.in_trouble() || answers.keys_timed_out {
                     true => self.unavailable(issuer, now),
                     false => invalid(TokenError::UnknownKey),
                 };

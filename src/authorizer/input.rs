@@ -80,6 +80,8 @@ impl OwnedInput {
 pub struct Answers {
     /// The keys were asked for; what came of it is in memory.
     pub(super) keys_asked: bool,
+    /// Patience ended before the attempt did: nothing came of it.
+    pub(super) keys_timed_out: bool,
 }
 
 /// What a decision comes to.

@@ -128,7 +128,8 @@ impl RemoteKeys {
         // Subscribed before the question is put: an attempt that ends in between counts.
         let mut attempts = shared.attempts.subscribe();
         let now = shared.clock.now().monotonic();
-        if !shared.snapshot.load().in_flight {
+        let began_before = shared.snapshot.load().in_flight;
+        if !began_before {
             if !self.may_answer(question, now) || !shared.demand.grant(question, now, &shared.policy) {
                 return KeyAnswer::Attempted;
             }
@@ -140,7 +141,8 @@ impl RemoteKeys {
             _ = attempts.changed() => KeyAnswer::Attempted,
             () = shared.clock.sleep(shared.policy.patience) => KeyAnswer::TimedOut,
         };
-        if let KeyQuestion::UnknownKey(Some(id)) = question {
+        // An attempt that was under way may have been answered before the key was published.
+        if let (KeyQuestion::UnknownKey(Some(id)), false) = (question, began_before) {
             shared.note_if_unknown(id);
         }
         answer

@@ -9,6 +9,7 @@
 
 #[cfg(unix)]
 mod process;
+mod crowd;
 mod support;
 mod wire;
 
@@ -22,4 +23,8 @@ mod protected_api;
 mod rejection;
 mod route_files;
 mod vectors;
+//mod configuration;
+mod keys;
+//mod outages;
+//mod readiness;
 mod verification;

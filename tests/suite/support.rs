@@ -1,6 +1,6 @@
 //! What the tests share: an issuer, an authorizer that trusts it, and `check`, which tells what a request came to.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use http::{HeaderMap, HeaderValue, header::AUTHORIZATION};
 use portcullis::{
@@ -33,17 +33,34 @@ impl World {
         change_issuer: impl FnOnce(Issuer) -> Issuer,
         change: impl FnOnce(AuthorizerBuilder) -> AuthorizerBuilder,
     ) -> Self {
+        let world = Self::cold(|_| {}, change_issuer, change);
+        world.authorizer.ready(Duration::from_secs(1)).await.unwrap();
+        world.issuer.reset_asked();
+        world
+    }
+
+    /// The same before anything was fetched; `prepare` is what happened to the issuer until then.
+    pub fn cold(
+        prepare: impl FnOnce(&TestIssuer),
+        change_issuer: impl FnOnce(Issuer) -> Issuer,
+        change: impl FnOnce(AuthorizerBuilder) -> AuthorizerBuilder,
+    ) -> Self {
         let clock = ManualClock::new();
         let issuer = TestIssuer::builder().clock(clock.clone()).in_process("https://issuer.test");
+        prepare(&issuer);
         let builder = Authorizer::builder()
             .issuer(change_issuer(Issuer::discover(issuer.url()).audience(TokenBuilder::AUDIENCE)))
             .routes(RouteTable::builder().otherwise(Unlisted::Authenticated).unwrap())
             .shared_transport(issuer.transport())
             .clock(clock.clone());
         let authorizer = change(builder).build().unwrap();
-        authorizer.ready(std::time::Duration::from_secs(1)).await.unwrap();
-        issuer.reset_asked();
         Self { clock, issuer, authorizer }
+    }
+
+    /// Lets time pass, and everybody act on it.
+    pub async fn advance(&self, by: Duration) {
+        self.clock.advance(by);
+        self.clock.settle().await;
     }
 
     /// Presents a token where any valid one will do.

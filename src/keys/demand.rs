@@ -41,6 +41,17 @@ impl State {
     }
 }
 
+/// What became of asking.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Granted {
+    /// A fetch of one's own; the refresher must be told.
+    Fetch,
+    /// The fetch that somebody else was granted.
+    Joined,
+    /// It is too soon.
+    Nothing,
+}
+
 impl Demand {
     /// Whether a fetch is about to begin, or would be granted.
     pub(super) fn would_grant(&self, question: &KeyQuestion, now: Duration, policy: &RefreshPolicy) -> bool {
@@ -49,16 +60,25 @@ impl Demand {
     }
 
     /// Grants a fetch, or joins the one that is about to begin.
-    pub(super) fn grant(&self, question: &KeyQuestion, now: Duration, policy: &RefreshPolicy) -> bool {
+    pub(super) fn ask(&self, question: &KeyQuestion, now: Duration, policy: &RefreshPolicy) -> Granted {
         let mut state = self.lock();
-        if !state.is_pending && state.is_cool(question, now, policy) {
-            state.is_pending = true;
-            match question {
-                KeyQuestion::NoKeys | KeyQuestion::UnknownKey(_) => state.last_unknown = Some(now),
-                KeyQuestion::BadSignature => state.last_bad_signature = Some(now),
-            }
+        if state.is_pending {
+            return Granted::Joined;
         }
-        state.is_pending
+        if !state.is_cool(question, now, policy) {
+            return Granted::Nothing;
+        }
+        state.is_pending = true;
+        match question {
+            KeyQuestion::NoKeys | KeyQuestion::UnknownKey(_) => state.last_unknown = Some(now),
+            KeyQuestion::BadSignature => state.last_bad_signature = Some(now),
+        }
+        Granted::Fetch
+    }
+
+    /// Whether a fetch was granted that has not begun.
+    pub(super) fn is_pending(&self) -> bool {
+        self.lock().is_pending
     }
 
     /// The fetch has begun.
@@ -93,7 +113,8 @@ mod tests {
         ];
         for (second, question, granted) in rows {
             assert_eq!(demand.would_grant(question, at(second), &policy), granted, "{second} {question:?}");
-            assert_eq!(demand.grant(question, at(second), &policy), granted, "{second} {question:?}");
+            let expected = if granted { Granted::Fetch } else { Granted::Nothing };
+            assert_eq!(demand.ask(question, at(second), &policy), expected, "{second} {question:?}");
             demand.begun();
         }
     }
@@ -101,9 +122,9 @@ mod tests {
     #[test]
     fn whoever_asks_before_it_begins_joins() {
         let (demand, policy) = (Demand::default(), RefreshPolicy::default());
-        assert!(demand.grant(&KeyQuestion::NoKeys, Duration::ZERO, &policy));
-        assert!(demand.grant(&KeyQuestion::NoKeys, Duration::ZERO, &policy));
+        let ask = || demand.ask(&KeyQuestion::NoKeys, Duration::ZERO, &policy);
+        assert_eq!((ask(), ask()), (Granted::Fetch, Granted::Joined));
         demand.begun();
-        assert!(!demand.grant(&KeyQuestion::NoKeys, Duration::ZERO, &policy));
+        assert_eq!(ask(), Granted::Nothing);
     }
 }

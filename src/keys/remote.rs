@@ -10,7 +10,7 @@ use tokio::sync::{Notify, watch};
 
 use super::{
     FetchError, KeyQuestion, KeySet, RefreshPolicy,
-    demand::Demand,
+    demand::{Demand, Granted},
     fetch::{Fetched, Memory, Place, fetch},
     jwk::JwkRules,
     snapshot::Snapshot,
@@ -130,10 +130,14 @@ impl RemoteKeys {
         let now = shared.clock.now().monotonic();
         let began_before = shared.snapshot.load().in_flight;
         if !began_before {
-            if !self.may_answer(question, now) || !shared.demand.grant(question, now, &shared.policy) {
+            if !self.may_answer(question, now) {
                 return KeyAnswer::Attempted;
             }
-            shared.bell.notify_one();
+            match shared.demand.ask(question, now, &shared.policy) {
+                Granted::Fetch => shared.bell.notify_one(),
+                Granted::Joined => {}
+                Granted::Nothing => return KeyAnswer::Attempted,
+            }
         }
         let answer = tokio::select! {
             biased;
@@ -174,7 +178,7 @@ impl Shared {
             }
             tokio::select! {
                 () = self.clock.sleep(due.saturating_sub(now)) => {}
-                () = self.bell.notified() => return,
+                () = self.bell.notified() => if self.demand.is_pending() { return },
             }
         }
     }

@@ -7,9 +7,9 @@
     reason = "a test that cannot go on should say where"
 )]
 
+mod crowd;
 #[cfg(unix)]
 mod process;
-mod crowd;
 mod support;
 mod wire;
 

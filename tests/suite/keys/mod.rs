@@ -12,6 +12,7 @@ use std::time::Duration;
 
 /// The defaults of `RefreshPolicy` that these tests count by.
 const COOLDOWN: Duration = Duration::from_secs(10);
+const SIGNATURE_COOLDOWN: Duration = Duration::from_secs(60);
 const UNKNOWN_FOR: Duration = Duration::from_secs(60);
 const INTERVAL: Duration = Duration::from_secs(5 * 60);
 const FETCH_TIMEOUT: Duration = Duration::from_secs(5);

@@ -3,6 +3,7 @@
 use portcullis::{
     Algorithm, Issuer, KeySet, KeySource, VerificationKey,
     crypto::KeyError,
+    keys::KeySetError,
     testing::{TestKey, TokenBuilder},
     token::TokenError,
 };
@@ -93,6 +94,39 @@ async fn every_asymmetric_algorithm_is_verified_from_one_mixed_set() {
     let key = TestKey::shared(Algorithm::Ed25519);
     let named = |name: &str| good(&world).signed_with(&key).algorithm_name(name).build();
     check(&world, [("EdDSA", named("EdDSA"), Ok(())), ("Ed25519", named("Ed25519"), Ok(()))]).await;
+}
+
+#[test]
+fn a_key_that_contradicts_itself_is_no_key_threat_1() {
+    let (rsa, elliptic, edwards) = (Algorithm::RS256, Algorithm::ES256, Algorithm::Ed25519);
+    let unsupported = |member| KeyError::Unsupported(member);
+    let rows = [
+        (elliptic, "alg", json!("ES384"), KeyError::WrongType(Algorithm::ES384)),
+        (elliptic, "alg", json!("RS256"), KeyError::WrongType(Algorithm::RS256)),
+        (elliptic, "alg", json!("HS256"), KeyError::WrongType(Algorithm::HS256)),
+        (edwards, "alg", json!("ES256"), KeyError::WrongType(Algorithm::ES256)),
+        (rsa, "alg", json!("ES256"), KeyError::WrongType(Algorithm::ES256)),
+        (rsa, "alg", json!("HS256"), KeyError::NotAllowed(Algorithm::HS256)),
+        (rsa, "alg", json!("none"), unsupported("alg")),
+        (rsa, "alg", json!("RSA-OAEP"), unsupported("alg")),
+        (rsa, "alg", json!(["RS256"]), KeyError::Malformed("`alg` is not a string")),
+        (elliptic, "kty", json!("oct"), KeyError::SymmetricInSet),
+        (elliptic, "kty", json!("RSA"), KeyError::WrongType(Algorithm::ES256)),
+        (elliptic, "crv", json!("P-384"), KeyError::WrongType(Algorithm::ES256)),
+        (edwards, "crv", json!("X25519"), unsupported("crv")),
+        (rsa, "d", json!("AQAB"), KeyError::PrivateKey),
+        (rsa, "use", json!("enc"), KeyError::NotForVerification("use")),
+        (rsa, "key_ops", json!(["sign"]), KeyError::NotForVerification("key_ops")),
+    ];
+    for (algorithm, member, value, expected) in rows {
+        let mut jwk = TestKey::shared(algorithm).jwk();
+        jwk[member] = value.clone();
+        let read = KeySet::from_json(jwk.to_string().as_bytes());
+        let Err(KeySetError::NoUsableKey(skipped)) = read else {
+            panic!("{algorithm} with {member} {value}: {read:?}")
+        };
+        assert_eq!(skipped[0].reason, expected, "{algorithm} with {member} {value}");
+    }
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@
 mod crowd;
 #[cfg(unix)]
 mod process;
+mod second_opinion;
 mod support;
 mod wire;
 

@@ -243,13 +243,12 @@ fn without_leading_zeros(bytes: &[u8]) -> &[u8] {
 
 fn is_key_text(secret: &[u8]) -> bool {
     let text = secret.trim_ascii();
-    let is_jwk = text.starts_with(b"{") && text.windows(5).any(|window| window == b"\"kty\"");
-    // Some servers publish the body of a PEM text alone.
+    let contains = |part: &[u8]| text.windows(part.len()).any(|window| window == part);
+    let is_jwk = text.starts_with(b"{") && contains(b"\"kty\"");
+    // Some servers publish the body of a PEM text alone; some tools write attributes above it.
     let is_pem_body = base64_simd::forgiving_decode_to_vec(text).is_ok_and(|bytes| der::is_public_key(&bytes));
-    is_jwk
-        || is_pem_body
-        || der::is_public_key(secret)
-        || [&b"-----BEGIN"[..], b"ssh-", b"ecdsa-"].iter().any(|start| text.starts_with(start))
+    let is_ssh = text.starts_with(b"ssh-") || text.starts_with(b"ecdsa-");
+    is_jwk || is_pem_body || is_ssh || contains(b"-----BEGIN ") || der::is_public_key(secret)
 }
 
 fn rsa_parameters(algorithm: Algorithm) -> Option<&'static RsaParameters> {

@@ -81,39 +81,31 @@ async fn a_token_within_a_token_is_not_unwrapped_threat_3() {
 async fn each_part_has_one_spelling_threat_3() {
     let world = World::new().await;
     let key = world.issuer.current_key();
-    let header = format!(r#"{{"alg":"ES256","kid":"{}","typ":"at+jwt"}}"#, key.key_id());
-    // Lengths that leave bits over, and a member of which the text has both letters that two alphabets spell apart.
-    let header = [header.as_str(), "   "].map(|text| {
-        let text = format!("{}{}", text, " ".repeat(3));
-        encode(&text.as_bytes()[..text.len() - (text.len() + 2) % 3])
-    });
-    let header = header[0].as_str();
-    let token = good(&world).claim("x", "\u{3f}\u{fb}\u{ff}\u{3e}~~~???>>>").build();
-    let mut payload = String::from_utf8(decode(token.split('.').nth(1).unwrap())).unwrap();
-    payload.push_str(&" ".repeat((4 - payload.len() % 3) % 3));
-    let payload = encode(payload.as_bytes());
-    assert!(header.len() % 4 == 2 && payload.len() % 4 == 2, "two characters at the end, with four bits to spare");
+    let header = with_bits_to_spare(&format!(r#"{{"alg":"ES256","typ":"at+jwt","kid":"{}"}}"#, key.key_id()));
+    let token = good(&world).claim("x", "?????>>>>>").build();
+    let payload = with_bits_to_spare(&decode(token.split('.').nth(1).unwrap()));
+    assert!(header.len() % 4 == 2 && payload.len() % 4 == 2, "at the end four bits to spare");
     assert!(payload.contains(['-', '_']), "{payload}");
 
-    let right = jws(&key, header, &payload);
+    let right = jws(&key, &header, &payload);
     let (signed, signature) = right.rsplit_once('.').unwrap();
     let refused = Err(TokenError::NotCompact);
     let rows = [
         ("as it is", right.clone(), Ok(())),
-        ("stray bits in the header", jws(&key, &stray(header), &payload), refused),
-        ("stray bits in the payload", jws(&key, header, &stray(&payload)), refused),
+        ("stray bits in the header", jws(&key, &stray(&header), &payload), refused),
+        ("stray bits in the payload", jws(&key, &header, &stray(&payload)), refused),
         ("stray bits in the signature", format!("{signed}.{}", stray(signature)), refused),
         ("padded signature", format!("{right}=="), refused),
         ("one = too few", format!("{right}="), refused),
-        ("the other alphabet", jws(&key, header, &payload.replace('-', "+").replace('_', "/")), refused),
+        ("the other alphabet", jws(&key, &header, &payload.replace('-', "+").replace('_', "/")), refused),
         ("a letter too many", format!("{right}AAA"), refused),
     ];
     check(&world, rows).await;
     for (name, token) in [
         ("padded header", jws(&key, &format!("{header}=="), &payload)),
-        ("padded payload", jws(&key, header, &format!("{payload}=="))),
+        ("padded payload", jws(&key, &header, &format!("{payload}=="))),
         ("a line break", format!("{signed}.\t{signature}")),
-        ("a space behind the payload", jws(&key, header, &format!("{payload} "))),
+        ("a space behind the payload", jws(&key, &header, &format!("{payload} "))),
         ("percent-encoded", right.replace('.', "%2E")),
     ] {
         let verdict = judge(&world, &token).await;
@@ -121,8 +113,14 @@ async fn each_part_has_one_spelling_threat_3() {
     }
 }
 
-fn decode(text: &str) -> Vec<u8> {
-    base64_simd::URL_SAFE_NO_PAD.decode_to_vec(text).unwrap()
+/// JSON behind which so many spaces stand that its last character has four bits to spare.
+fn with_bits_to_spare(json: &str) -> String {
+    let spaces = (3 - (json.len() + 2) % 3) % 3;
+    encode(format!("{json}{}", " ".repeat(spaces)).as_bytes())
+}
+
+fn decode(text: &str) -> String {
+    String::from_utf8(base64_simd::URL_SAFE_NO_PAD.decode_to_vec(text).unwrap()).unwrap()
 }
 
 /// The same bytes to a careless decoder: the last character's spare bits set.

@@ -18,6 +18,9 @@ mod grpc;
 mod leakage;
 #[cfg(unix)]
 mod oidc_provider;
+mod layers;
+mod leakage;
+mod middleware;
 mod policy;
 #[cfg(unix)]
 mod protected_api;

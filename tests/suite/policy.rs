@@ -142,7 +142,7 @@ fn preflight_is_a_method_like_any_other_unless_it_is_made_public() {
 }
 
 #[tokio::test]
-async fn a_token_must_suffice_for_the_route_threats_7_and_8() {
+async fn a_token_must_suffice_for_the_route_threat_7_threat_8() {
     use RejectionKind::{Forbidden, InsufficientScope, InvalidToken};
     let world = World::with(
         |issuer| issuer,

@@ -5,7 +5,7 @@
 /// Whether routers and file servers could disagree on what this path means (RFC 3986 §6.2).
 ///
 /// Repeated slashes, dot segments, backslashes, path parameters (`;`), an encoded slash, backslash or NUL, an encoding
-/// of a character that needs none, a malformed one, or no leading slash.
+/// of a character that needs none, a malformed one, one of what is not UTF-8, or no leading slash.
 pub(super) fn is_ambiguous(path: &str) -> bool {
     let bytes = path.as_bytes();
     if bytes.first() != Some(&b'/') {
@@ -26,16 +26,30 @@ pub(super) fn is_ambiguous(path: &str) -> bool {
 }
 
 fn has_suspicious_encoding(path: &[u8]) -> bool {
+    if !path.contains(&b'%') {
+        return false;
+    }
     let digit = |at: usize| path.get(at).and_then(|&byte| char::from(byte).to_digit(16)?.try_into().ok());
-    path.iter().enumerate().filter(|&(_, &byte)| byte == b'%').any(|(at, _)| {
-        let decoded: Option<u8> = digit(at + 1).zip(digit(at + 2)).map(|(high, low): (u8, u8)| high * 16 + low);
-        match decoded {
-            None => true,
-            // `%25` may be decoded twice into any of the others.
-            Some(b'/' | b'\\' | b';' | b'%' | 0..=0x1f | 0x7f) => true,
-            Some(byte) => byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~'),
+    let mut decoded = Vec::with_capacity(path.len());
+    let mut at = 0;
+    while let Some(&byte) = path.get(at) {
+        if byte != b'%' {
+            decoded.push(byte);
+            at += 1;
+            continue;
         }
-    })
+        let code: Option<u8> = digit(at + 1).zip(digit(at + 2)).map(|(high, low): (u8, u8)| high * 16 + low);
+        match code {
+            None => return true,
+            // `%25` may be decoded twice into any of the others.
+            Some(b'/' | b'\\' | b';' | b'%' | 0..=0x1f | 0x7f) => return true,
+            Some(byte) if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') => return true,
+            Some(byte) => decoded.push(byte),
+        }
+        at += 3;
+    }
+    // Overlong UTF-8, which lax decoders read as a dot or a slash (RFC 3629 §10).
+    str::from_utf8(&decoded).is_err()
 }
 
 #[cfg(test)]
@@ -75,7 +89,10 @@ mod tests {
             "/adm\u{e9}n",
             "/admin ",
             "/a%7Eb",
-            "/%c0%ae%c0%ae/../x",
+            "/%c0%ae%c0%ae/x",
+            "/%e0%80%af",
+            "/%ff",
+            "/%C3",
         ] {
             assert!(is_ambiguous(path), "{path:?}");
         }

@@ -18,6 +18,7 @@ mod grpc;
 mod leakage;
 #[cfg(unix)]
 mod oidc_provider;
+mod hyper;
 mod layers;
 mod leakage;
 mod middleware;

@@ -140,6 +140,7 @@ async fn no_spelling_of_a_path_leads_past_its_requirement_threat_9() {
         (b"GET /admin/", 403),
         (b"GET /Admin", 403),
         (b"GET /ADMIN/x", 403),
+        (b"GET /PUBLIC/x", 403),
         (b"POST /admin", 403),
         (b"get /admin", 403),
         (b"OPTIONS /admin", 403),

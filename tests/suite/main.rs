@@ -18,6 +18,8 @@ mod grpc;
 mod leakage;
 #[cfg(unix)]
 mod oidc_provider;
+mod axum;
+mod extractors;
 mod hyper;
 mod layers;
 mod leakage;

@@ -15,7 +15,7 @@ struct Ran(Arc<Mutex<Vec<&'static str>>>);
 
 impl Ran {
     /// A handler of this name.
-    fn as_handler(&self, name: &'static str) -> impl Handler<((),), ()> + Clone + use<> {
+    fn as_handler(&self, name: &'static str) -> impl Handler<((),), ()> + use<> {
         let ran = self.clone();
         move || async move {
             ran.0.lock().unwrap().push(name);

@@ -69,15 +69,18 @@ pub fn require(authorizer: &Authorizer, requirement: Requirement) -> Result<Auth
 }
 
 /// Why a handler did not get its token.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ExtractError {
     /// No layer of this crate is around the route: the service is misconfigured, and answers 500.
+    #[error("no AuthorizeLayer is around the route of this handler")]
     NoLayer,
     /// The route lets requests through without a token, and this handler needs one.
-    Rejected(Rejection),
+    #[error("the route lets requests through without a token, and this handler needs one")]
+    Rejected(#[source] Rejection),
     /// The claims do not have the form that the handler asked for; answered 403.
-    Claims(ClaimsError),
+    #[error("this handler needs other claims")]
+    Claims(#[source] ClaimsError),
 }
 
 impl IntoResponse for ExtractError {

@@ -34,4 +34,5 @@ mod vectors;
 mod keys;
 //mod outages;
 //mod readiness;
+mod surface;
 mod verification;

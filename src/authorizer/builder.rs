@@ -9,7 +9,7 @@ use super::{
 use crate::{
     clock::{Clock, SharedClock, SystemClock},
     credential::{AuthorizationHeader, CredentialSource, DEFAULT_MAX_LEN},
-    issuer::{Endpoint, HttpTransport, Transport},
+    issuer::{Endpoint, HttpTransport, NoTransport, Transport},
     keys::{Keys, KeysEnvironment},
     policy::{Requirement, RouteTable},
     rejection::{ProtectedResource, is_realm},
@@ -131,7 +131,11 @@ impl AuthorizerBuilder {
         }
         let transport = match self.transport {
             Some(transport) => transport,
-            None => Arc::new(HttpTransport::new().map_err(ConfigError::HttpClient)?),
+            None if self.issuers.iter().any(|issuer| issuer.keys.is_remote()) => {
+                Arc::new(HttpTransport::new().map_err(ConfigError::HttpClient)?)
+            }
+            // A client wants root certificates. Where nobody is asked, a machine without any will do.
+            None => Arc::new(NoTransport),
         };
         let environment = KeysEnvironment { transport, clock: Arc::clone(&self.clock) };
         let issuers = self.issuers.into_iter().map(|issuer| trust(issuer, &environment)).collect::<Result<_, _>>()?;

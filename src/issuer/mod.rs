@@ -8,4 +8,5 @@ mod transport;
 
 pub use endpoint::{Endpoint, EndpointError};
 pub(crate) use metadata::{DiscoveryError, Metadata, discover};
+pub(crate) use transport::NoTransport;
 pub use transport::{Exchange, HttpTransport, Transport, TransportError};

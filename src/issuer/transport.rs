@@ -85,3 +85,13 @@ impl Transport for HttpTransport {
         })
     }
 }
+
+/// Where nobody is to be asked.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct NoTransport;
+
+impl Transport for NoTransport {
+    fn send(&self, _: http::Request<Bytes>, _: usize) -> Exchange {
+        Box::pin(async { Err(TransportError::Failed("no HTTP client is configured".into())) })
+    }
+}

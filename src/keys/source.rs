@@ -112,6 +112,11 @@ impl KeySource {
         !matches!(self.kind, Kind::Set(_))
     }
 
+    /// Keys that are asked for over the network.
+    pub(crate) fn is_remote(&self) -> bool {
+        matches!(self.kind, Kind::Url(_) | Kind::Discovery)
+    }
+
     /// The algorithms to allow where the configuration names none: those of keys given by hand, else the asymmetric.
     pub(crate) fn default_algorithms(&self) -> Vec<Algorithm> {
         match &self.kind {

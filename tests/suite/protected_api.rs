@@ -200,6 +200,20 @@ async fn keys_can_come_from_a_url_or_a_file() {
 }
 
 #[tokio::test]
+async fn without_anybody_to_ask_it_needs_no_root_certificates() {
+    let key = TestKey::shared(Algorithm::ES256);
+    let jwks = File::new("static-jwks.json", &json!({ "keys": [key.jwk()] }).to_string());
+    let issuer = "https://idp.example";
+    let none = [("SSL_CERT_FILE", "/no/such/file"), ("SSL_CERT_DIR", "/no/such/directory")];
+    let with_keys = [("ISSUER", issuer), ("AUDIENCE", AUDIENCE), ("JWKS_FILE", jwks.path())];
+    let api = Api::start(&[none.as_slice(), &with_keys].concat()).await;
+    let token = TokenBuilder::new(issuer, &key, SystemClock::new().now().wall()).build();
+    assert_eq!(api.get("/whoami", Some(&token)).await.status, StatusCode::OK);
+    check_refused(&[none.as_slice(), &[("ISSUER", issuer), ("AUDIENCE", AUDIENCE)]].concat(), &["CA certificates"])
+        .await;
+}
+
+#[tokio::test]
 async fn several_issuers_are_told_apart_by_iss() {
     let (first, second) = (TestIssuer::start().await, TestIssuer::start().await);
     let file = File::new(

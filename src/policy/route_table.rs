@@ -6,6 +6,9 @@ use http::Method;
 
 use super::{Requirement, RouteTableError, implication::Implications, path::is_ambiguous};
 
+/// What matchit can tell apart in one path.
+const MAX_PARAMETERS: usize = 25;
+
 /// Which requirement each route has.
 ///
 /// ```
@@ -322,6 +325,10 @@ fn check(route: &Route) -> Result<(), RouteTableError> {
     if is_ambiguous(&route.path.replace(['{', '}', '*'], "")) {
         return Err(path_error("an ambiguous path (repeated slashes, dot segments, encodings) is never matched"));
     }
+    // matchit numbers them by letter, and panics when it runs out.
+    if route.path.replace("{{", "").matches('{').count() > MAX_PARAMETERS {
+        return Err(path_error("more parameters than can be matched"));
+    }
     if let Methods::These(methods) = &route.methods {
         if methods.is_empty() {
             return Err(contradiction("no method"));
@@ -343,5 +350,21 @@ fn insert_error(error: &matchit::InsertError, earlier: &[Route], route: &Route) 
             RouteTableError::Conflict { first, second }
         }
         other => RouteTableError::Path { route: second, reason: other.to_string() },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn too_many_parameters_are_an_error_and_no_panic() {
+        let table = |count: usize| {
+            let path = "/{x}".repeat(count);
+            RouteTable::builder().get(&path, Requirement::public()).otherwise(Unlisted::Deny)
+        };
+        assert!(table(MAX_PARAMETERS).is_ok());
+        let error = table(MAX_PARAMETERS + 1).unwrap_err().to_string();
+        assert!(error.contains("more parameters than can be matched"), "{error}");
     }
 }

@@ -32,25 +32,28 @@ pub enum TransportError {
 #[derive(Clone)]
 pub struct HttpTransport {
     client: reqwest::Client,
+    /// For `http`, which is accepted on loopback because nobody is in between: least of all the environment's proxy.
+    direct: reqwest::Client,
 }
 
 impl HttpTransport {
     /// A client that follows no redirects, asks for no compression, and gives up connecting after three seconds.
     pub(crate) fn new() -> Result<Self, TransportError> {
-        let client = reqwest::Client::builder()
-            .user_agent(concat!("portcullis/", env!("CARGO_PKG_VERSION")))
-            .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(Duration::from_secs(3))
-            .build()
-            .map_err(|error| TransportError::Failed(error.into()))?;
-        Ok(Self { client })
+        let builder = || {
+            reqwest::Client::builder()
+                .user_agent(concat!("portcullis/", env!("CARGO_PKG_VERSION")))
+                .redirect(reqwest::redirect::Policy::none())
+                .connect_timeout(Duration::from_secs(3))
+        };
+        let failed = |error: reqwest::Error| TransportError::Failed(error.into());
+        Ok(Self { client: builder().build().map_err(failed)?, direct: builder().no_proxy().build().map_err(failed)? })
     }
 }
 
 impl From<reqwest::Client> for HttpTransport {
     /// The user's own client, with its private CA, proxy and redirect policy.
     fn from(client: reqwest::Client) -> Self {
-        Self { client }
+        Self { direct: client.clone(), client }
     }
 }
 
@@ -63,7 +66,8 @@ impl fmt::Debug for HttpTransport {
 
 impl Transport for HttpTransport {
     fn send(&self, request: http::Request<Bytes>, max_body: usize) -> Exchange {
-        let client = self.client.clone();
+        let is_plain = request.uri().scheme() == Some(&http::uri::Scheme::HTTP);
+        let client = if is_plain { &self.direct } else { &self.client }.clone();
         Box::pin(async move {
             let (parts, body) = request.into_parts();
             let request = http::Request::from_parts(parts, reqwest::Body::from(body));

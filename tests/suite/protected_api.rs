@@ -214,6 +214,15 @@ async fn without_anybody_to_ask_it_needs_no_root_certificates() {
 }
 
 #[tokio::test]
+async fn no_proxy_stands_between_it_and_an_issuer_on_loopback() {
+    let issuer = TestIssuer::start().await;
+    let nowhere = "http://127.0.0.1:9";
+    let proxy = [("HTTP_PROXY", nowhere), ("http_proxy", nowhere), ("ALL_PROXY", nowhere), ("all_proxy", nowhere)];
+    let api = Api::start(&[proxy.as_slice(), &[("ISSUER", issuer.url()), ("AUDIENCE", AUDIENCE)]].concat()).await;
+    assert_eq!(api.get("/whoami", Some(&issuer.token().build())).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
 async fn several_issuers_are_told_apart_by_iss() {
     let (first, second) = (TestIssuer::start().await, TestIssuer::start().await);
     let file = File::new(

@@ -127,7 +127,7 @@ async fn a_token_exchanged_between_two_layers_is_verified_anew_threat_13() {
 }
 
 #[tokio::test]
-async fn the_signature_of_a_token_is_checked_once_per_request() {
+async fn a_key_withdrawn_between_two_layers_vouches_for_nothing_threat_19() {
     let world = Arc::new(world().await);
     let inner = AuthorizeLayer::require(world.authorizer.clone(), Requirement::authenticated()).unwrap();
     let inner = inner.layer(whoami());
@@ -147,9 +147,8 @@ async fn the_signature_of_a_token_is_checked_once_per_request() {
     };
     let token = world.issuer.token().build();
     let response = send(&layer(&world).layer(middle), get("/any", Some(&token))).await;
-    assert_eq!(response.status(), 200);
-    // By itself the inner layer checks, and refuses.
-    assert_eq!(send(&inner, get("/any", Some(&token))).await.status(), 401);
+    // The outer layer let it pass; the inner one knows that token, and that its key is gone.
+    assert_eq!(response.status(), 401);
     assert_eq!(world.check(&token).await.verdict.unwrap_err(), RejectionKind::InvalidToken);
 }
 

@@ -14,16 +14,15 @@ mod second_opinion;
 mod support;
 mod wire;
 
-mod grpc;
-mod leakage;
-#[cfg(unix)]
-mod oidc_provider;
 mod axum;
 mod extractors;
+mod grpc;
 mod hyper;
 mod layers;
 mod leakage;
 mod middleware;
+#[cfg(unix)]
+mod oidc_provider;
 mod policy;
 #[cfg(unix)]
 mod protected_api;

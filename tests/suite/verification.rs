@@ -13,10 +13,7 @@ mod time;
 use std::{error::Error, sync::Arc};
 
 use portcullis::{
-    AccessToken, RejectionKind, Requirement,
-    credential::CredentialError,
-    testing::{Asked, TokenBuilder},
-    token::TokenError,
+    AccessToken, RejectionKind, Requirement, credential::CredentialError, testing::TokenBuilder, token::TokenError,
 };
 
 use crate::support::{World, bearer};

@@ -150,6 +150,10 @@ impl Authorizer {
                 let refuse = || invalid(TokenError::Signature);
                 self.need_or(position, KeyQuestion::BadSignature, answers, now, refuse)
             }
+            SignatureError::OtherAlgorithm => {
+                let refuse = || invalid(TokenError::Algorithm);
+                self.need_or(position, KeyQuestion::BadSignature, answers, now, refuse)
+            }
             SignatureError::UnknownKey => {
                 // Whether the key exists, only the issuer knows; if it cannot be asked, that is our trouble.
                 let refuse = || match issuer.keys.in_trouble() || answers.keys_timed_out {

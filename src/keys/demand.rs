@@ -14,7 +14,7 @@ pub(crate) enum KeyQuestion {
     NoKeys,
     /// None answers to this `kid`, or to none.
     UnknownKey(Option<Box<str>>),
-    /// The one that answers did not make the signature; it may have been replaced under the same name.
+    /// The one that answers did not make the signature, or could not have; it may have been replaced under the same name.
     BadSignature,
 }
 

@@ -77,7 +77,7 @@ pub(crate) enum KeyMatch {
     Verified,
     /// Keys answered to the `kid` and none of them made it.
     Refuted,
-    /// The `kid` is known, with another algorithm: no fresher set is called for.
+    /// Keys answered to the `kid`, all of them of other algorithms.
     OtherAlgorithm,
     /// No key answers to the `kid`.
     Unknown,

@@ -29,6 +29,7 @@ pub fn verify_jws(jws: &str, keys: &KeySet) -> Result<Vec<u8>, TokenError> {
     jws.check_signature(keys).map_err(|error| match error {
         SignatureError::UnknownKey => TokenError::UnknownKey,
         SignatureError::BadSignature => TokenError::Signature,
+        SignatureError::OtherAlgorithm => TokenError::Algorithm,
         SignatureError::Token(error) => error,
     })?;
     jws.decode_payload()

@@ -43,7 +43,7 @@ impl<'t> Jws<'t> {
             KeyMatch::Verified => Ok(()),
             KeyMatch::Refuted => Err(SignatureError::BadSignature),
             KeyMatch::Unknown => Err(SignatureError::UnknownKey),
-            KeyMatch::OtherAlgorithm => Err(SignatureError::Token(TokenError::Algorithm)),
+            KeyMatch::OtherAlgorithm => Err(SignatureError::OtherAlgorithm),
         }
     }
 }

@@ -80,13 +80,15 @@ impl<'t> UnverifiedToken<'t> {
     }
 }
 
-/// Why the keys at hand do not vouch for a token; the first two may change with fresher keys.
+/// Why the keys at hand do not vouch for a token; all but the last may change with fresher keys.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum SignatureError {
     /// No key answers to the token's `kid`.
     UnknownKey,
     /// A key was there and the signature is not its.
     BadSignature,
+    /// A key was there, of another algorithm.
+    OtherAlgorithm,
     /// No key could help.
     Token(TokenError),
 }

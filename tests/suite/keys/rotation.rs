@@ -124,3 +124,23 @@ async fn an_rsa_key_without_alg_is_for_the_first_allowed_rsa_algorithm_alone() {
         assert_eq!(verdict.is_ok(), accepted, "allowed {allowed:?}, used {used}: {verdict:?}");
     }
 }
+
+#[tokio::test]
+async fn a_key_of_another_algorithm_under_the_same_kid_is_accepted_after_one_fetch_threat_19() {
+    for named in [true, false] {
+        let world = World::new().await;
+        let publish = |key: TestKey| {
+            let mut jwk = key.jwk();
+            if !named {
+                jwk.as_object_mut().unwrap().remove("kid");
+            }
+            world.issuer.publish_raw(json!({ "keys": [jwk] }));
+            world.issuer.sign_with(key);
+        };
+        let kid = world.issuer.current_key().key_id().to_owned();
+        publish(TestKey::generate(Algorithm::Ed25519, kid));
+        let outcome = world.check(&world.issuer.token().build()).await;
+        assert!(outcome.verdict.is_ok(), "named: {named}");
+        assert_eq!(outcome.asked.jwks, 1, "named: {named}");
+    }
+}

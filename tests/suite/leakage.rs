@@ -1,6 +1,4 @@
-//! Nothing secret in what is printed, logged, counted or answered; and no answer tells one forgery from another.
-
-mod witness;
+//! Nothing secret in what is printed; and no answer tells one forgery from another.
 
 use std::{error::Error, fmt::Debug, sync::Arc};
 
@@ -10,39 +8,17 @@ use portcullis::{
     Unlisted, VerificationKey,
     authorizer::{Answers, Decision},
     credential::Bearer,
-    testing::{Fault, Target, TestKey},
+    testing::TestKey,
 };
 use serde::Deserialize;
 use serde_json::json;
-use tower::{Layer, Service as _, ServiceExt as _};
-use witness::Witness;
+use tower::Layer;
 
 use crate::{
+    secrets::{SCOPE, SECRET, SUBJECT, TENANT, assert_clean, secrets},
     support::{World, bearer},
-    wire::{Hits, Plain, ask, request},
+    wire::{Hits, ask},
 };
-
-const SUBJECT: &str = "alice-of-wonderland";
-const TENANT: &str = "tenant-looking-glass";
-const SCOPE: &str = "croquet:cheat";
-const SECRET: &str = "a secret that is long enough for any HMAC, and then some: off with their heads";
-
-/// Everything that must not be seen: what a token says, the token, its parts, and a secret in text or numbers.
-fn secrets(tokens: &[&str]) -> Vec<String> {
-    let bytes = format!("{:?}", SECRET.as_bytes());
-    let mut all: Vec<String> = [SUBJECT, TENANT, SCOPE, &SECRET[..40], &bytes[1..60]].map(str::to_owned).into();
-    for token in tokens {
-        all.extend(token.split('.').filter(|part| part.len() > 8).map(str::to_owned));
-    }
-    all
-}
-
-#[track_caller]
-fn assert_clean(name: &str, text: &str, secrets: &[String]) {
-    for secret in secrets {
-        assert!(!text.contains(secret.as_str()), "{name} shows {secret:?}: {text}");
-    }
-}
 
 #[derive(Clone, Debug, Deserialize)]
 struct Claims {
@@ -187,72 +163,6 @@ async fn whatever_holds_a_secret_does_not_print_it_threat_29() {
     let layer = AuthorizeLayer::by_raw_path(authorizer);
     clean("layer", &layer);
     clean("fake key", &TestKey::generate(Algorithm::HS256, "key"));
-}
-
-#[tokio::test]
-async fn no_log_line_no_counter_and_no_answer_shows_a_token_threat_29() {
-    let witness = Witness::default();
-    let _watching = witness.watch();
-    let world = World::with(
-        |issuer| issuer,
-        |builder| {
-            let routes = RouteTable::builder()
-                .get("/any", Requirement::authenticated())
-                .get("/other", Requirement::scope("other"))
-                .get("/nobody", Requirement::authenticated().that("is nobody", |_| false))
-                .otherwise(Unlisted::Deny);
-            builder.routes(routes.unwrap())
-        },
-    )
-    .await;
-    let mine = || world.issuer.token().subject(SUBJECT).claim("tenant", TENANT).scopes([SCOPE]);
-    let tokens = [
-        mine().build(),
-        mine().tampered().build(),
-        mine().key_id("kid\nERROR forged line").build(),
-        mine().claim("iss", "https://evil.example/\nERROR forged line").build(),
-        mine().audience(format!("{TENANT}\nERROR forged line")).build(),
-        mine().claim("exp", TENANT).build(),
-        mine().token_type("forged\nline").build(),
-        mine().header("crit", [SUBJECT]).build(),
-        mine().unsigned().build(),
-    ];
-    let secrets = secrets(&tokens.iter().map(String::as_str).collect::<Vec<_>>());
-    let mut service = AuthorizeLayer::by_raw_path(world.authorizer.clone()).layer(Hits::default().service());
-    for token in &tokens {
-        for path in ["/any", "/other", "/nobody", "/nowhere", "//any"] {
-            let answer = ask(&service, &format!("GET {path}"), Some(token)).await;
-            assert_clean("answer", &answer, &secrets);
-            assert!(!answer.contains("forged"), "{answer}");
-        }
-        let request = request("GET /any", Some(token)).body(Plain::default()).unwrap();
-        let future = service.ready().await.unwrap().call(request);
-        assert_clean("future", &format!("{future:?}"), &secrets);
-    }
-    // What an issuer publishes is not ours to believe either.
-    world.issuer.publish_raw(json!({ "keys": [{ "kty": "oct", "k": SECRET, "kid": "a\nERROR forged line" }] }));
-    refresh(&world).await;
-    world.issuer.fault(Target::Jwks, Fault::Status(500));
-    refresh(&world).await;
-    world.issuer.set_metadata(json!({ "issuer": "https://a\nERROR forged line", "jwks_uri": SECRET }));
-    refresh(&world).await;
-
-    let seen = witness.take();
-    for expected in ["request refused", "keys changed", "keys could not be fetched", "describes the issuer"] {
-        assert!(seen.iter().any(|line| line.contains(expected)), "{expected:?} is not among {seen:#?}");
-    }
-    for expected in ["outcome=permit", "outcome=invalid_token", "outcome=insufficient_scope", "outcome=failed"] {
-        assert!(seen.iter().any(|line| line.ends_with(expected)), "{expected:?} is not among {seen:#?}");
-    }
-    for line in &seen {
-        assert_clean("line", line, &secrets);
-        assert!(!line.contains(|char: char| char.is_control()), "a forged line: {line}");
-    }
-}
-
-async fn refresh(world: &World) {
-    world.clock.advance(std::time::Duration::from_secs(400));
-    world.clock.settle().await;
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@ mod crowd;
 #[cfg(unix)]
 mod process;
 mod second_opinion;
+mod secrets;
 mod support;
 mod wire;
 

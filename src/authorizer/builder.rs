@@ -124,6 +124,11 @@ impl AuthorizerBuilder {
         if let Some(realm) = self.realm.as_deref().filter(|realm| !is_realm(realm)) {
             return Err(ConfigError::Realm(realm.to_owned()));
         }
+        if let Some(identifier) = self.resource.as_deref()
+            && Endpoint::parse(identifier).is_err()
+        {
+            return Err(ConfigError::ResourceIdentifier(identifier.to_owned()));
+        }
         let resource = ProtectedResource::new(self.resource.as_deref(), self.realm.as_deref())
             .ok_or_else(|| ConfigError::ResourceIdentifier(self.resource.clone().unwrap_or_default()))?;
         if self.max_credential_len == 0 {

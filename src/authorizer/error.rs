@@ -54,8 +54,8 @@ pub enum ConfigError {
         /// What contradicts what.
         reason: &'static str,
     },
-    /// Not an absolute URL without a fragment (RFC 9728 §1.2).
-    #[error("{0:?} is not a resource identifier")]
+    /// Not an absolute `https` URL without a fragment (RFC 9728 §1.2); `http` is accepted on loopback.
+    #[error("{0:?} is not a resource identifier: an https URL without a fragment is needed")]
     ResourceIdentifier(String),
     /// A realm that cannot stand in a header.
     #[error("{0:?} is not a realm: printable ASCII is needed")]

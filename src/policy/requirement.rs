@@ -107,6 +107,15 @@ impl Requirement {
         self
     }
 
+    /// The same, but the token may be left out; if one is there, it must be valid and sufficient.
+    #[must_use]
+    pub const fn or_no_token(mut self) -> Self {
+        if matches!(self.access, Access::Required) {
+            self.access = Access::Optional;
+        }
+        self
+    }
+
     /// A token meant for this audience, which then counts instead of the issuer's.
     #[must_use]
     pub fn audience(mut self, audience: &str) -> Self {

@@ -36,7 +36,8 @@ impl Endpoint {
     /// # Errors
     /// Where the text is not an absolute URL, is not `https` (or `http` on loopback), or carries credentials.
     pub fn parse(text: &str) -> Result<Self, EndpointError> {
-        let url = Url::parse(text).map_err(|_| EndpointError::NotAUrl(text.to_owned()))?;
+        let not_a_url = || EndpointError::NotAUrl(without_user_info(text));
+        let url = Url::parse(text).map_err(|_| not_a_url())?;
         if !url.username().is_empty() || url.password().is_some() || url.fragment().is_some() {
             // The password is not repeated in the message.
             let mut shown = url;
@@ -45,11 +46,11 @@ impl Endpoint {
         }
         let endpoint = Self { url };
         match endpoint.url.scheme() {
-            _ if endpoint.url.host().is_none() => Err(EndpointError::NotAUrl(text.to_owned())),
+            _ if endpoint.url.host().is_none() => Err(not_a_url()),
             "https" => Ok(endpoint),
             "http" if endpoint.is_loopback() => Ok(endpoint),
             "http" => Err(EndpointError::NotHttps(text.to_owned())),
-            _ => Err(EndpointError::NotAUrl(text.to_owned())),
+            _ => Err(not_a_url()),
         }
     }
 
@@ -114,6 +115,14 @@ impl Endpoint {
     }
 }
 
+/// A text that is no URL, less what would have been a user name and a password.
+fn without_user_info(text: &str) -> String {
+    match text.rsplit_once('@') {
+        Some((before, rest)) => format!("{}…@{rest}", before.split_once("//").map_or("", |(scheme, _)| scheme)),
+        None => text.to_owned(),
+    }
+}
+
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
@@ -147,6 +156,9 @@ mod tests {
             "",
             "https://",
             "https://user:secret@idp.example",
+            "https://user:secret@idp.example:99999",
+            "user:secret@idp.example",
+            "https://user:secret@",
             "https://idp.example#x",
         ] {
             let error = Endpoint::parse(bad).expect_err(bad).to_string();

@@ -35,4 +35,8 @@ mod keys;
 //mod outages;
 //mod readiness;
 mod surface;
+mod configuration;
+mod keys;
+mod outages;
+mod readiness;
 mod verification;

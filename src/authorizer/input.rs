@@ -38,8 +38,8 @@ impl<'r> Input<'r> {
         Self { credential, requirement, known: None }
     }
 
-    /// A token that passed before. If it is the same credential, verified by this authorizer, its signature is not
-    /// checked again; everything else is.
+    /// A token that passed before. If it is the same credential, verified by this authorizer with the keys still in use,
+    /// its signature is not checked again; everything else is.
     #[must_use]
     pub const fn with_known(mut self, token: Option<&'r AccessToken>) -> Self {
         self.known = token;

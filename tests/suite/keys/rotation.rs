@@ -1,13 +1,18 @@
 //! New keys, replaced keys, removed keys (threat 19).
 
+use std::sync::Arc;
+
 use portcullis::{
-    Algorithm, RejectionKind,
-    testing::{Target, TestKey},
+    Algorithm, RejectionKind, Requirement,
+    testing::{Fault, Target, TestKey},
 };
 use serde_json::{Value, json};
 
 use super::{COOLDOWN, INTERVAL};
-use crate::{crowd::Crowd, support::World};
+use crate::{
+    crowd::Crowd,
+    support::{World, bearer},
+};
 
 #[tokio::test]
 async fn a_new_key_is_accepted_at_the_cost_of_one_fetch_threat_19() {
@@ -143,4 +148,31 @@ async fn a_key_of_another_algorithm_under_the_same_kid_is_accepted_after_one_fet
         assert!(outcome.verdict.is_ok(), "named: {named}");
         assert_eq!(outcome.asked.jwks, 1, "named: {named}");
     }
+}
+
+#[tokio::test]
+async fn a_token_that_passed_before_falls_with_its_key_threat_19() {
+    let world = World::new().await;
+    let token = world.issuer.token().expires_in(INTERVAL * 1000).build();
+    let passed = world.check(&token).await.verdict.unwrap();
+    let (headers, requirement) = (bearer(&token), Arc::new(Requirement::authenticated()));
+    let input = world.authorizer.input(&headers, &requirement).with_known(Some(&passed));
+    let again = async || world.authorizer.authorize(&input).await.map(drop).map_err(|rejection| rejection.kind());
+    assert_eq!(again().await, Ok(()));
+
+    let old = world.issuer.current_key();
+    world.issuer.rotate();
+    world.advance(INTERVAL).await;
+    assert_eq!(again().await, Ok(()), "its key is published still");
+    world.issuer.retire(old.key_id());
+    world.advance(INTERVAL).await;
+    assert_eq!(again().await, Err(RejectionKind::InvalidToken), "its key is gone");
+    world.issuer.publish(&[old]);
+    world.advance(INTERVAL).await;
+    assert_eq!(again().await, Ok(()), "its key is back");
+    world.issuer.fault(Target::All, Fault::Reset);
+    for _ in 0..20 {
+        world.advance(INTERVAL).await;
+    }
+    assert_eq!(again().await, Err(RejectionKind::KeysUnavailable), "nobody can say any more");
 }

@@ -39,3 +39,18 @@ pub(crate) fn jittered(duration: Duration) -> Duration {
     let tenth = duration / 10;
     duration.saturating_sub(tenth.mul_f64(u32::try_from(random).map_or(0.0, f64::from) / 1024.0))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn jitter_shortens_by_at_most_a_tenth_and_differs() {
+        let minute = Duration::from_secs(60);
+        let drawn: Vec<_> = (0..1000).map(|_| jittered(minute)).collect();
+        assert!(drawn.iter().all(|drawn| (minute * 9 / 10..=minute).contains(drawn)), "{drawn:?}");
+        assert!(drawn.iter().any(|other| *other != drawn[0]), "replicas would ask together");
+        assert_eq!(jittered(Duration::ZERO), Duration::ZERO);
+        assert!(jittered(Duration::MAX) >= Duration::MAX / 10 * 8);
+    }
+}

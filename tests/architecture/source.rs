@@ -55,7 +55,10 @@ pub(crate) fn all_files(folders: &[&str]) -> Vec<(String, String)> {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
             if path.is_dir() {
-                open.push(path);
+                // What was built or installed there is not ours: `fuzz/target`, `node_modules`.
+                if !path.ends_with("target") && !path.ends_with("node_modules") {
+                    open.push(path);
+                }
             } else if path.extension().is_some_and(|extension| extension == "rs") {
                 let name = path.strip_prefix(root).unwrap().to_str().unwrap().replace('\\', "/");
                 files.push((name, fs::read_to_string(&path).unwrap()));

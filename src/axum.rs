@@ -26,7 +26,7 @@ use crate::{
     authorizer::{Authorizer, ConfigError},
     middleware::{AuthorizeLayer, Unauthenticated},
     policy::{AccessToken, Location, Requirement},
-    rejection::{JsonResponder, Rejection, Respond},
+    rejection::{JsonResponder, Rejection, RequestHead, Respond},
     token::ClaimsError,
 };
 
@@ -34,7 +34,9 @@ use crate::{
 /// so that router and policy read every request alike.
 ///
 /// Where the router tells no pattern (a fallback, a nested service, a layer around the router), the word on unlisted
-/// routes applies; never a guess from the raw path.
+/// routes applies; never a guess from the raw path. With [`Unlisted::Authenticated`](crate::Unlisted) such requests
+/// need no more than a valid token, whatever the table says of paths like theirs. A router mounted as a service inside
+/// of another keeps the outer pattern in its own fallback.
 #[must_use]
 pub fn layer(authorizer: Authorizer) -> AuthorizeLayer {
     AuthorizeLayer::located_by(authorizer, |_, extensions| match extensions.get::<MatchedPath>() {
@@ -105,7 +107,8 @@ impl IntoResponse for ExtractError {
 
 impl IntoResponse for Rejection {
     fn into_response(self) -> Response {
-        let response: http::Response<Body> = JsonResponder::default().respond(&self, &http::HeaderMap::new());
+        let request = http::Request::new(());
+        let response: http::Response<Body> = JsonResponder::default().respond(&self, &RequestHead::of(&request));
         response
     }
 }

@@ -37,12 +37,12 @@ pub(crate) fn keys_changed(issuer: &str, usable: usize, skipped: usize) {
     let _ = (usable, skipped);
 }
 
-pub(crate) fn keys_unavailable(issuer: &str, error: &dyn Error) {
+pub(crate) fn keys_unavailable(issuer: &str, trouble: &str) {
     count_fetch(issuer, "failed");
     #[cfg(feature = "tracing")]
-    tracing::warn!(target: "portcullis", issuer, error = %chain(error), "keys could not be fetched");
+    tracing::warn!(target: "portcullis", issuer, trouble, "keys could not be fetched");
     #[cfg(not(feature = "tracing"))]
-    let _ = error;
+    let _ = trouble;
 }
 
 #[cfg_attr(not(feature = "metrics"), expect(unused_variables, reason = "nothing counts"))]
@@ -58,8 +58,7 @@ fn count_fetch(issuer: &str, outcome: &'static str) {
 }
 
 /// An error and what is below it, on one line.
-#[cfg(feature = "tracing")]
-fn chain(error: &dyn Error) -> String {
+pub(crate) fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(below) = source {

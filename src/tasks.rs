@@ -1,8 +1,11 @@
 //! The only place that spawns: a future goes in, a guard comes out, and the task ends with its guard.
 
 use std::{
-    future::Future,
+    future::{Future, poll_fn},
     hash::{BuildHasher, RandomState},
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::pin,
+    task::Poll,
     time::Duration,
 };
 
@@ -26,6 +29,17 @@ impl Drop for TaskGuard {
     fn drop(&mut self) {
         self.0.abort();
     }
+}
+
+/// What `work` comes to; `None` where it panics, as code of others may. Nothing of its state may be used then that a
+/// panic could have left half done.
+pub(crate) async fn caught<T>(work: impl Future<Output = T>) -> Option<T> {
+    let mut work = pin!(work);
+    poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx))) {
+        Ok(polled) => polled.map(Some),
+        Err(_) => Poll::Ready(None),
+    })
+    .await
 }
 
 /// There is no tokio runtime here to run a background task.

@@ -1,6 +1,6 @@
 //! The stages in their order: requirement, credential, token, status, policy.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use super::{Answers, Authorizer, Decision, Input, Need, OwnedInput, Permit, trusted::TrustedIssuer};
 use crate::{
@@ -95,7 +95,8 @@ impl Authorizer {
             None => self.verify(bearer, requirement, answers, now)?,
         };
         let Some(active) = ActiveToken::by_local_verification(verified, requirement.freshness()) else {
-            return Err(Stop::Reject(self.reject(RejectionKind::StatusUnavailable)));
+            let rejection = self.reject(RejectionKind::StatusUnavailable).with_retry_after(Duration::from_secs(1));
+            return Err(Stop::Reject(rejection));
         };
         let token =
             AccessToken::admit(active, requirement).map_err(|refusal| self.insufficient(refusal, requirement))?;

@@ -29,8 +29,8 @@ pub enum ConfigError {
         /// What is wrong.
         source: IssuerError,
     },
-    /// Neither a route table nor one requirement for every route.
-    #[error("no routes are configured: give a RouteTable, or one Requirement for every route")]
+    /// No route table.
+    #[error("no routes are configured: a RouteTable is needed, if only to say what happens to unlisted routes")]
     NoRoutes,
     /// Fresh status is demanded, and nobody could be asked.
     #[error("{route} demands fresh token status, and no status source is configured")]

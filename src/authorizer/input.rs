@@ -1,6 +1,6 @@
 //! What goes into a decision, and what comes out.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use crate::{
     credential::{Bearer, CredentialError},
@@ -117,9 +117,16 @@ impl Permit {
 }
 
 /// What memory cannot answer.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Need {
     /// The position of the issuer whose keys are in question.
     pub(super) issuer: usize,
     pub(super) question: KeyQuestion,
+}
+
+impl fmt::Debug for Need {
+    /// Not the `kid` in question, which anybody may have written.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Need(keys)")
+    }
 }

@@ -24,6 +24,9 @@ pub struct IssuerReadiness {
     pub issuer: Option<String>,
     /// Its keys.
     pub keys: KeysReadiness,
+    /// What the last attempt to fetch them found wrong, if it did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<String>,
 }
 
 /// The state of an issuer's keys.
@@ -51,6 +54,7 @@ impl Authorizer {
             .map(|issuer| IssuerReadiness {
                 issuer: issuer.rules.issuer.as_deref().map(str::to_owned),
                 keys: keys_readiness(issuer, now),
+                trouble: issuer.keys.trouble().map(|trouble| trouble.to_string()),
             })
             .collect();
         let ready = issuers.iter().all(|issuer| issuer.keys != KeysReadiness::Missing);
@@ -72,7 +76,10 @@ impl Authorizer {
             () = all => Ok(()),
             () = self.inner.clock.sleep(timeout) => {
                 let missing = self.readiness().issuers.into_iter().filter(|issuer| issuer.keys == KeysReadiness::Missing);
-                let name = |issuer: super::IssuerReadiness| issuer.issuer.unwrap_or_else(|| "(no identifier)".to_owned());
+                let name = |issuer: IssuerReadiness| {
+                    let name = issuer.issuer.unwrap_or_else(|| "(no identifier)".to_owned());
+                    format!("{name} ({})", issuer.trouble.as_deref().unwrap_or("no answer yet"))
+                };
                 Err(NotReady { issuers: missing.map(name).collect(), waited: timeout })
             }
         }

@@ -70,7 +70,7 @@ impl CredentialSource for Cookie {
             let (name, value) = split_at_byte(pair.trim_ascii(), b'=')?;
             (name == self.name.as_bytes()).then_some(value)
         });
-        at_most_one(values)
+        alone(at_most_one(values)?, headers)
     }
 }
 
@@ -90,7 +90,7 @@ impl Header {
 
 impl CredentialSource for Header {
     fn find<'r>(&self, headers: &'r HeaderMap) -> Result<Option<&'r [u8]>, CredentialError> {
-        only(headers, &self.name)
+        alone(only(headers, &self.name)?, headers)
     }
 }
 
@@ -117,7 +117,7 @@ impl CredentialSource for WebSocketProtocol {
             return Ok(None);
         }
         let token = names.next().ok_or(CredentialError::Malformed)?;
-        if names.any(|name| is_marker(&name)) { Err(CredentialError::Repeated) } else { Ok(Some(token)) }
+        if names.any(|name| is_marker(&name)) { Err(CredentialError::Repeated) } else { alone(Some(token), headers) }
     }
 }
 
@@ -130,6 +130,17 @@ fn at_most_one<'r>(mut values: impl Iterator<Item = &'r [u8]>) -> Result<Option<
     match (values.next(), values.next()) {
         (_, Some(_)) => Err(CredentialError::Repeated),
         (found, None) => Ok(found),
+    }
+}
+
+/// A credential found elsewhere, unless there is a bearer token in its usual place or a proof of possession too
+/// (RFC 6750 §2: one method per request).
+fn alone<'r>(found: Option<&'r [u8]>, headers: &HeaderMap) -> Result<Option<&'r [u8]>, CredentialError> {
+    let has_bearer = || headers.get_all(AUTHORIZATION).iter().any(|value| after_scheme(value.as_bytes()).is_some());
+    match found {
+        Some(_) if headers.contains_key("dpop") => Err(CredentialError::Mixed),
+        Some(_) if has_bearer() => Err(CredentialError::Repeated),
+        found => Ok(found),
     }
 }
 

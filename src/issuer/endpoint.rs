@@ -91,8 +91,8 @@ impl Endpoint {
     fn is_loopback(&self) -> bool {
         match self.url.host() {
             Some(Host::Domain(name)) => {
-                let name = name.strip_suffix('.').unwrap_or(name);
-                name == "localhost" || name.ends_with(".localhost")
+                // Names below it are resolved by whatever resolver there is.
+                name == "localhost"
             }
             Some(Host::Ipv4(address)) => address.is_loopback(),
             Some(Host::Ipv6(address)) => address.is_loopback(),
@@ -102,6 +102,10 @@ impl Endpoint {
 
     fn points_inward(&self) -> bool {
         let inward = match self.url.host() {
+            Some(Host::Domain(name)) => {
+                let name = name.strip_suffix('.').unwrap_or(name);
+                name == "localhost" || name.ends_with(".localhost")
+            }
             Some(Host::Ipv4(address)) => address.is_link_local() || address.is_unspecified(),
             Some(Host::Ipv6(address)) => {
                 let mapped = address.to_ipv4_mapped();

@@ -48,6 +48,10 @@ pub(crate) async fn discover(transport: &dyn Transport, issuer: &str) -> Result<
         Err(
             DiscoveryError::Status { .. } | DiscoveryError::NotMetadata { .. } | DiscoveryError::OtherIssuer { .. },
         ) => fetch(transport, second, &base, issuer).await,
+        // `jwks_uri` is optional in RFC 8414 and required by OpenID Connect.
+        Ok(Metadata { jwks_uri: None }) => {
+            Ok(fetch(transport, second, &base, issuer).await.unwrap_or(Metadata { jwks_uri: None }))
+        }
         answer => answer,
     }
 }

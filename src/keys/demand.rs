@@ -27,6 +27,8 @@ pub(super) struct Demand(Mutex<State>);
 struct State {
     /// Granted, and not begun yet.
     is_pending: bool,
+    /// When any fetch began last, also by the clock: while there are no keys, nobody adds to those attempts.
+    last_begun: Option<Duration>,
     last_unknown: Option<Duration>,
     last_bad_signature: Option<Duration>,
 }
@@ -34,7 +36,8 @@ struct State {
 impl State {
     fn is_cool(&self, question: &KeyQuestion, now: Duration, policy: &RefreshPolicy) -> bool {
         let (last, cooldown) = match question {
-            KeyQuestion::NoKeys | KeyQuestion::UnknownKey(_) => (self.last_unknown, policy.cooldown),
+            KeyQuestion::NoKeys => (self.last_begun, policy.cooldown),
+            KeyQuestion::UnknownKey(_) => (self.last_unknown, policy.cooldown),
             KeyQuestion::BadSignature => (self.last_bad_signature, policy.signature_cooldown),
         };
         last.is_none_or(|last| now >= last.saturating_add(cooldown))
@@ -70,7 +73,8 @@ impl Demand {
         }
         state.is_pending = true;
         match question {
-            KeyQuestion::NoKeys | KeyQuestion::UnknownKey(_) => state.last_unknown = Some(now),
+            KeyQuestion::NoKeys => {}
+            KeyQuestion::UnknownKey(_) => state.last_unknown = Some(now),
             KeyQuestion::BadSignature => state.last_bad_signature = Some(now),
         }
         Granted::Fetch
@@ -81,9 +85,11 @@ impl Demand {
         self.lock().is_pending
     }
 
-    /// The fetch has begun.
-    pub(super) fn begun(&self) {
-        self.lock().is_pending = false;
+    /// A fetch has begun, granted or by the clock.
+    pub(super) fn begun(&self, now: Duration) {
+        let mut state = self.lock();
+        state.is_pending = false;
+        state.last_begun = Some(now);
     }
 
     /// Held for a comparison at a time, and only where the keys at hand do not answer.
@@ -115,7 +121,7 @@ mod tests {
             assert_eq!(demand.would_grant(question, at(second), &policy), granted, "{second} {question:?}");
             let expected = if granted { Granted::Fetch } else { Granted::Nothing };
             assert_eq!(demand.ask(question, at(second), &policy), expected, "{second} {question:?}");
-            demand.begun();
+            demand.begun(at(second));
         }
     }
 
@@ -124,7 +130,7 @@ mod tests {
         let (demand, policy) = (Demand::default(), RefreshPolicy::default());
         let ask = || demand.ask(&KeyQuestion::NoKeys, Duration::ZERO, &policy);
         assert_eq!((ask(), ask()), (Granted::Fetch, Granted::Joined));
-        demand.begun();
+        demand.begun(Duration::ZERO);
         assert_eq!(ask(), Granted::Nothing);
     }
 }

@@ -56,6 +56,9 @@ pub enum FetchError {
     /// No answer in time.
     #[error("no answer within {0:?}")]
     TimedOut(Duration),
+    /// The transport panicked.
+    #[error("the transport panicked")]
+    Panicked,
 }
 
 impl From<DiscoveryError> for FetchError {

@@ -3,7 +3,13 @@
 //! One task per issuer fetches; requests only read, ask and wait. So a fetch is single flight, no request's end can
 //! cancel it, no issuer can hold up another, and a token's word costs at most one fetch per cooldown.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use arc_swap::ArcSwap;
 use tokio::sync::{Notify, watch};
@@ -20,7 +26,7 @@ use crate::{
     clock::SharedClock,
     issuer::Transport,
     observe,
-    tasks::{NoRuntime, TaskGuard, jittered},
+    tasks::{NoRuntime, TaskGuard, caught, jittered},
 };
 
 /// What became of the question.
@@ -36,7 +42,8 @@ pub(crate) enum KeyAnswer {
 #[derive(Debug)]
 pub(crate) struct RemoteKeys {
     shared: Arc<Shared>,
-    _refresher: TaskGuard,
+    /// Locked to start it, and to start it again where its runtime has ended before us.
+    refresher: Mutex<TaskGuard>,
 }
 
 struct Shared {
@@ -53,6 +60,8 @@ struct Shared {
     bell: Notify,
     /// How many attempts have ended.
     attempts: watch::Sender<u64>,
+    /// Whether the refresher's task has ended.
+    has_ended: AtomicBool,
 }
 
 impl std::fmt::Debug for Shared {
@@ -83,9 +92,10 @@ impl RemoteKeys {
             demand: Demand::default(),
             bell: Notify::new(),
             attempts: watch::Sender::new(0),
+            has_ended: AtomicBool::new(false),
         });
-        let refresher = TaskGuard::spawn(Arc::clone(&shared).keep_fresh())?;
-        Ok(Self { shared, _refresher: refresher })
+        let refresher = TaskGuard::spawn(keep_fresh(Refresher(Arc::clone(&shared))))?;
+        Ok(Self { shared, refresher: Mutex::new(refresher) })
     }
 
     /// The keys that may be used now, with the generation of the set.
@@ -122,52 +132,98 @@ impl RemoteKeys {
         self.shared.snapshot.load().next_attempt.saturating_sub(now)
     }
 
+    /// What is wrong with the keys, if anything.
+    pub(crate) fn trouble(&self) -> Option<Arc<str>> {
+        self.shared.snapshot.load().trouble.clone()
+    }
+
     /// Asks for fresher keys and waits for the attempt, no longer than the policy's patience.
     pub(crate) async fn ask(&self, question: &KeyQuestion) -> KeyAnswer {
+        self.see_to_refresher();
         let shared = &*self.shared;
-        // Subscribed before the question is put: an attempt that ends in between counts.
-        let mut attempts = shared.attempts.subscribe();
-        let now = shared.clock.now().monotonic();
-        let began_before = shared.snapshot.load().in_flight;
-        if !began_before {
-            if !self.may_answer(question, now) {
-                return KeyAnswer::Attempted;
+        let mut patience = shared.clock.sleep(shared.policy.patience);
+        // An attempt that was under way may have been answered before the key was published: then once more.
+        for _ in 0..2 {
+            // Subscribed before the question is put: an attempt that ends in between counts.
+            let mut attempts = shared.attempts.subscribe();
+            let now = shared.clock.now().monotonic();
+            let began_before = shared.snapshot.load().in_flight;
+            if !began_before {
+                if !self.may_answer(question, now) {
+                    return KeyAnswer::Attempted;
+                }
+                match shared.demand.ask(question, now, &shared.policy) {
+                    Granted::Fetch => shared.bell.notify_one(),
+                    Granted::Joined => {}
+                    Granted::Nothing => return KeyAnswer::Attempted,
+                }
             }
-            match shared.demand.ask(question, now, &shared.policy) {
-                Granted::Fetch => shared.bell.notify_one(),
-                Granted::Joined => {}
-                Granted::Nothing => return KeyAnswer::Attempted,
+            tokio::select! {
+                biased;
+                _ = attempts.changed() => {}
+                () = &mut patience => return KeyAnswer::TimedOut,
+            }
+            match question {
+                KeyQuestion::UnknownKey(Some(id)) if began_before && shared.is_unknown(id) => {}
+                KeyQuestion::UnknownKey(Some(id)) if shared.is_unknown(id) => {
+                    let now = shared.clock.now().monotonic();
+                    shared.unknown.insert(id, now, now.saturating_add(shared.policy.unknown_for));
+                    return KeyAnswer::Attempted;
+                }
+                _ => return KeyAnswer::Attempted,
             }
         }
-        let answer = tokio::select! {
-            biased;
-            // An error means that the refresher is gone: nothing more will come.
-            _ = attempts.changed() => KeyAnswer::Attempted,
-            () = shared.clock.sleep(shared.policy.patience) => KeyAnswer::TimedOut,
-        };
-        // An attempt that was under way may have been answered before the key was published.
-        if let (KeyQuestion::UnknownKey(Some(id)), false) = (question, began_before) {
-            shared.note_if_unknown(id);
-        }
-        answer
+        KeyAnswer::Attempted
     }
 
     /// Waits until there are keys.
     pub(crate) async fn loaded(&self, clock: &SharedClock) {
+        self.see_to_refresher();
         let mut attempts = self.shared.attempts.subscribe();
         while self.current(clock.now().monotonic()).is_none() && attempts.changed().await.is_ok() {}
+    }
+
+    /// Starts the refresher again where the runtime that it ran on is gone: an authorizer may outlive it.
+    fn see_to_refresher(&self) {
+        if !self.shared.has_ended.load(Ordering::Acquire) {
+            return;
+        }
+        let mut refresher = self.refresher.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.shared.has_ended.load(Ordering::Acquire) {
+            let again = Refresher(Arc::clone(&self.shared));
+            self.shared.has_ended.store(false, Ordering::Release);
+            self.shared.snapshot.store(Arc::new(self.shared.snapshot.load().started()));
+            // Without a runtime the new refresher is dropped, and has ended as the old one.
+            if let Ok(task) = TaskGuard::spawn(keep_fresh(again)) {
+                *refresher = task;
+            }
+        }
+    }
+}
+
+/// The refresher's end of what it shares. When it is dropped, whatever the reason, nobody waits for it any longer.
+struct Refresher(Arc<Shared>);
+
+impl Drop for Refresher {
+    fn drop(&mut self) {
+        let now = self.0.clock.now().monotonic();
+        let after = self.0.snapshot.load().failed("the refresher has ended", Duration::ZERO, now);
+        self.0.snapshot.store(Arc::new(after));
+        self.0.has_ended.store(true, Ordering::Release);
+        self.0.attempts.send_modify(|attempts| *attempts += 1);
+    }
+}
+
+async fn keep_fresh(refresher: Refresher) {
+    let shared = &*refresher.0;
+    let mut memory = Memory::default();
+    loop {
+        shared.attempt(&mut memory).await;
+        shared.wait_until_due().await;
     }
 }
 
 impl Shared {
-    async fn keep_fresh(self: Arc<Self>) {
-        let mut memory = Memory::default();
-        loop {
-            self.attempt(&mut memory).await;
-            self.wait_until_due().await;
-        }
-    }
-
     /// Until the keys are due, or a request was granted a fetch.
     async fn wait_until_due(&self) {
         loop {
@@ -186,11 +242,13 @@ impl Shared {
     async fn attempt(&self, memory: &mut Memory) {
         let started = self.clock.now().monotonic();
         self.snapshot.store(Arc::new(self.snapshot.load().started()));
-        self.demand.begun();
-        let fetching = fetch(&self.place, &self.rules, &self.policy, &*self.transport, memory, started);
-        let outcome = tokio::select! {
-            outcome = fetching => outcome,
-            () = self.clock.sleep(self.policy.fetch_timeout) => Err(FetchError::TimedOut(self.policy.fetch_timeout)),
+        self.demand.begun(started);
+        let outcome = {
+            let fetching = caught(fetch(&self.place, &self.rules, &self.policy, &*self.transport, memory, started));
+            tokio::select! {
+                outcome = fetching => outcome.unwrap_or(Err(FetchError::Panicked)),
+                () = self.clock.sleep(self.policy.fetch_timeout) => Err(FetchError::TimedOut(self.policy.fetch_timeout)),
+            }
         };
         let now = self.clock.now().monotonic();
         let before = self.snapshot.load_full();
@@ -203,8 +261,13 @@ impl Shared {
                 before.succeeded(changed, jittered(fresh_for), now, &self.policy)
             }
             Err(error) => {
-                observe::keys_unavailable(&self.label, &error);
-                before.failed(jittered(backoff(before.failures)), now)
+                // What was remembered may be half of something.
+                if matches!(error, FetchError::Panicked) {
+                    *memory = Memory::default();
+                }
+                let trouble = observe::chain(&error);
+                observe::keys_unavailable(&self.label, &trouble);
+                before.failed(&trouble, jittered(backoff(before.failures)), now)
             }
         };
         self.snapshot.store(Arc::new(after));
@@ -212,13 +275,10 @@ impl Shared {
     }
 
     /// A fresh set without this key is an answer; a failed attempt is none.
-    fn note_if_unknown(&self, key_id: &str) {
-        let now = self.clock.now().monotonic();
+    fn is_unknown(&self, key_id: &str) -> bool {
         let snapshot = self.snapshot.load();
-        let is_unknown = snapshot.keys(now).is_some_and(|keys| !keys.knows(key_id));
-        if is_unknown && !snapshot.in_flight && snapshot.failures == 0 {
-            self.unknown.insert(key_id, now, now.saturating_add(self.policy.unknown_for));
-        }
+        let keys = snapshot.keys(self.clock.now().monotonic());
+        !snapshot.in_flight && snapshot.failures == 0 && keys.is_some_and(|keys| !keys.knows(key_id))
     }
 }
 

@@ -96,7 +96,7 @@ impl KeySet {
     /// # Errors
     /// Where the text is no JWK set, holds too many keys, or none that can be used.
     pub fn from_json(json: &[u8]) -> Result<Self, KeySetError> {
-        Self::read(json, &JwkRules::default())
+        Self::read_usable(json, &JwkRules::default())
     }
 
     /// Reads a JWK set from a file, once.
@@ -119,9 +119,10 @@ impl KeySet {
     pub(super) fn read_file(path: &Path, rules: &JwkRules) -> Result<Self, KeySetError> {
         let json =
             std::fs::read(path).map_err(|source| KeySetError::File { path: path.display().to_string(), source })?;
-        Self::read(&json, rules)
+        Self::read_usable(&json, rules)
     }
 
+    /// Reads a set that an issuer publishes, which counts also where it holds no key any more.
     pub(super) fn read(json: &[u8], rules: &JwkRules) -> Result<Self, KeySetError> {
         let document: Value = serde_json::from_slice(json).map_err(|_| KeySetError::NotAKeySet)?;
         let jwks = match (document.get("keys"), document.get("kty")) {
@@ -140,7 +141,13 @@ impl KeySet {
                 Err(reason) => skipped.push(SkippedKey { position, reason }),
             }
         }
-        if keys.is_empty() { Err(KeySetError::NoUsableKey(skipped)) } else { Ok(Self::of(keys, skipped)) }
+        Ok(Self::of(keys, skipped))
+    }
+
+    /// The same, for a set that is configured: without a key it is a mistake.
+    pub(super) fn read_usable(json: &[u8], rules: &JwkRules) -> Result<Self, KeySetError> {
+        let set = Self::read(json, rules)?;
+        if set.keys().is_empty() { Err(KeySetError::NoUsableKey(set.skipped().to_vec())) } else { Ok(set) }
     }
 
     fn of(keys: Vec<VerificationKey>, skipped: Vec<SkippedKey>) -> Self {
@@ -186,7 +193,8 @@ impl KeySet {
         let mut tried: [Option<&PreparedKey>; MAX_TRIES] = [None; MAX_TRIES];
         let mut is_known = false;
         for key in of_name.chain(of_no_name) {
-            is_known = true;
+            // A key without a name says nothing about a name.
+            is_known |= key_id.is_none() || key.key_id().is_some();
             let prepared = &**key.prepared();
             let was_tried = |slot: &Option<&PreparedKey>| slot.is_some_and(|other| std::ptr::eq(other, prepared));
             if key.algorithm() != algorithm || tried.iter().any(was_tried) {

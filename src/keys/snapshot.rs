@@ -1,6 +1,6 @@
 //! What memory knows of a remote key set at one moment, and what may be asked. Pure.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use super::{KeySet, RefreshPolicy};
 
@@ -17,6 +17,8 @@ pub(super) struct Snapshot {
     pub(super) in_flight: bool,
     /// Attempts that failed since the last one that did not.
     pub(super) failures: u32,
+    /// What is wrong, as the last attempt found it.
+    pub(super) trouble: Option<Arc<str>>,
 }
 
 impl Snapshot {
@@ -27,7 +29,7 @@ impl Snapshot {
 
     /// The keys, while they may be used.
     pub(super) fn keys(&self, now: Duration) -> Option<&KeySet> {
-        self.keys.as_ref().filter(|_| now < self.usable_until)
+        self.keys.as_ref().filter(|keys| now < self.usable_until && !keys.keys().is_empty())
     }
 
     pub(super) fn started(&self) -> Self {
@@ -42,10 +44,16 @@ impl Snapshot {
         now: Duration,
         policy: &RefreshPolicy,
     ) -> Self {
+        let generation = self.generation + u64::from(changed.is_some());
+        let keys = changed.or_else(|| self.keys.clone());
+        // An issuer that publishes nothing usable has withdrawn what it published before.
+        let is_empty = keys.as_ref().is_some_and(|keys| keys.keys().is_empty());
+        let fresh_for = if is_empty { policy.min_interval } else { fresh_for };
         let next_attempt = now.saturating_add(fresh_for);
         Self {
-            generation: self.generation + u64::from(changed.is_some()),
-            keys: changed.or_else(|| self.keys.clone()),
+            generation,
+            keys,
+            trouble: is_empty.then(|| "the published key set holds no usable key".into()),
             next_attempt,
             usable_until: next_attempt.saturating_add(policy.max_stale),
             in_flight: false,
@@ -53,8 +61,9 @@ impl Snapshot {
         }
     }
 
-    pub(super) fn failed(&self, retry_in: Duration, now: Duration) -> Self {
+    pub(super) fn failed(&self, trouble: &str, retry_in: Duration, now: Duration) -> Self {
         Self {
+            trouble: Some(trouble.into()),
             next_attempt: now.saturating_add(retry_in),
             in_flight: false,
             failures: self.failures.saturating_add(1),

@@ -60,6 +60,9 @@ pub enum KeySourceError {
     /// Keys are discovered by the issuer's URL, and there is none.
     #[error("discovery needs an issuer")]
     NoIssuer,
+    /// Numbers by which keys could not be kept fresh.
+    #[error("refresh policy: {0}")]
+    RefreshPolicy(&'static str),
     /// Keys are fetched in the background, which needs a tokio runtime.
     #[error("remote keys need a tokio runtime")]
     NoRuntime,
@@ -138,7 +141,7 @@ impl fmt::Debug for KeySource {
             Kind::Set(set) => write!(f, "KeySource({} keys)", set.keys().len()),
             Kind::Json(_) => f.write_str("KeySource(JSON)"),
             Kind::File(path) => write!(f, "KeySource({})", path.display()),
-            Kind::Url(url) => write!(f, "KeySource({url})"),
+            Kind::Url(_) => f.write_str("KeySource(URL)"),
             Kind::Discovery => f.write_str("KeySource(discovery)"),
         }
     }
@@ -169,6 +172,7 @@ impl Keys {
         if let Some(symmetric) = algorithms.iter().find(|algorithm| algorithm.is_symmetric() && source.is_published()) {
             return Err(KeySourceError::Symmetric(*symmetric));
         }
+        source.policy.check().map_err(KeySourceError::RefreshPolicy)?;
         let rules = JwkRules { algorithms: algorithms.to_vec() };
         let place = match source.kind {
             Kind::Set(set) => {
@@ -179,7 +183,7 @@ impl Keys {
                     Err(KeySourceError::NoAllowedKey(algorithms.to_vec()))
                 };
             }
-            Kind::Json(json) => return Ok(Self::Fixed(KeySet::read(&json, &rules)?)),
+            Kind::Json(json) => return Ok(Self::Fixed(KeySet::read_usable(&json, &rules)?)),
             Kind::File(path) => return Ok(Self::Fixed(KeySet::read_file(&path, &rules)?)),
             Kind::Url(url) => Place::Url(Endpoint::parse(&url)?),
             Kind::Discovery => {
@@ -224,6 +228,14 @@ impl Keys {
         match self {
             Self::Fixed(_) => false,
             Self::Remote(remote) => remote.in_trouble(),
+        }
+    }
+
+    /// What is wrong with the keys, if anything.
+    pub(crate) fn trouble(&self) -> Option<Arc<str>> {
+        match self {
+            Self::Fixed(_) => None,
+            Self::Remote(remote) => remote.trouble(),
         }
     }
 

@@ -14,7 +14,7 @@ use tower_service::Service;
 use super::{AuthorizeLayer, service::admit};
 use crate::{
     authorizer::Permit,
-    rejection::{Rejection, Respond},
+    rejection::{Rejection, RequestHead, Respond},
 };
 
 /// A decision that is waiting for an answer from the network. It borrows nothing of the request.
@@ -94,7 +94,7 @@ where
                             State::Called { future: service.call(request) }
                         }
                         Err(rejection) => {
-                            let response = layer.responder.respond(&rejection, request.headers());
+                            let response = layer.responder.respond(&rejection, &RequestHead::of(&request));
                             State::Refused { response: Some(response) }
                         }
                     }

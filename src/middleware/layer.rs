@@ -87,7 +87,9 @@ impl<R> AuthorizeLayer<R> {
         self.with_responder(EmptyResponder::default())
     }
 
-    fn with_responder<T>(self, responder: T) -> AuthorizeLayer<T> {
+    /// Answers refusals with a [`Respond`](crate::rejection::Respond) of your own.
+    #[must_use]
+    pub fn with_responder<T>(self, responder: T) -> AuthorizeLayer<T> {
         AuthorizeLayer { authorizer: self.authorizer, gate: self.gate, responder }
     }
 }

@@ -13,7 +13,7 @@ use crate::{
     authorizer::{Answers, Decision, Input, Permit},
     observe,
     policy::AccessToken,
-    rejection::{JsonResponder, Rejection, RejectionKind, Respond},
+    rejection::{JsonResponder, Rejection, RejectionKind, RequestHead, Respond},
 };
 
 /// A service behind an [`AuthorizeLayer`].
@@ -78,7 +78,7 @@ where
             Ok(requirement) => requirement,
             Err(rejection) => {
                 rejection.observe();
-                return ResponseFuture::refused(responder.respond(&rejection, request.headers()));
+                return ResponseFuture::refused(responder.respond(&rejection, &RequestHead::of(&request)));
             }
         };
         let known = request.extensions().get::<AccessToken>();
@@ -94,7 +94,7 @@ where
             }
             Decision::Reject(rejection) => {
                 rejection.observe();
-                ResponseFuture::refused(responder.respond(&rejection, request.headers()))
+                ResponseFuture::refused(responder.respond(&rejection, &RequestHead::of(&request)))
             }
             Decision::Need(need) => {
                 let (authorizer, input) = (authorizer.clone(), input.to_owned());

@@ -30,8 +30,8 @@ pub enum RouteTableError {
         /// What contradicts what.
         reason: &'static str,
     },
-    /// Two routes of the table that answer to the same requests.
-    #[error("{second} contradicts {first}: both would decide the same requests")]
+    /// Two routes of the table that match the same paths, and decide on the same methods or name the parts differently.
+    #[error("{second} conflicts with {first}: both match the same paths")]
     Conflict {
         /// The route that was listed first.
         first: String,

@@ -52,9 +52,68 @@ fn has_suspicious_encoding(path: &[u8]) -> bool {
     str::from_utf8(&decoded).is_err()
 }
 
+/// The path as a service behind us might read it: decoded; `None` where nothing in it is encoded.
+pub(super) fn decoded(path: &str) -> Option<String> {
+    let (start, encoded) = path.split_once('%')?;
+    let mut bytes = start.as_bytes().to_vec();
+    for part in encoded.split('%') {
+        let (code, rest) = part.split_at_checked(2)?;
+        bytes.push(u8::from_str_radix(code, 16).ok()?);
+        bytes.extend_from_slice(rest.as_bytes());
+    }
+    String::from_utf8(bytes).ok()
+}
+
+/// A pattern without the names of its parameters: `/a/{id}/{*rest}` becomes `/a/{}/{*}`.
+pub(super) fn without_names(pattern: &str) -> String {
+    let mut shape = String::with_capacity(pattern.len());
+    let mut characters = pattern.chars().peekable();
+    while let Some(character) = characters.next() {
+        shape.push(character);
+        match (character, characters.peek()) {
+            // A doubled brace is a brace.
+            ('{', Some('{')) => shape.extend(characters.next()),
+            ('{', next) => {
+                if next == Some(&'*') {
+                    shape.push('*');
+                }
+                while characters.next_if(|&character| character != '}').is_some() {}
+            }
+            _ => {}
+        }
+    }
+    shape
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn parameters_are_the_same_by_any_name() {
+        for (pattern, shape) in [
+            ("/a/{id}/b", "/a/{}/b"),
+            ("/{x}/{*rest}", "/{}/{*}"),
+            ("/{{a}}/{b}", "/{{a}}/{}"),
+            ("/plain", "/plain"),
+            ("/é/{ü}", "/é/{}"),
+        ] {
+            assert_eq!(without_names(pattern), shape);
+        }
+    }
+
+    #[test]
+    fn a_path_is_decoded_once() {
+        for (path, meant) in [
+            ("/a%3Ab", Some("/a:b")),
+            ("/caf%C3%A9", Some("/café")),
+            ("/caf%c3%a9", Some("/café")),
+            ("/a", None),
+            ("/%zz", None),
+        ] {
+            assert_eq!(decoded(path).as_deref(), meant);
+        }
+    }
 
     #[test]
     fn a_path_that_could_be_read_two_ways_is_ambiguous_threat_9() {

@@ -91,7 +91,9 @@ impl Requirement {
     /// A token with all of these scopes.
     #[must_use]
     pub fn all_of<'s>(scopes: impl IntoIterator<Item = &'s str>) -> Self {
-        Self::new(Access::Required, vec![owned(scopes)])
+        // All of nothing would be everybody: an empty list from elsewhere must not open a route.
+        let scopes = owned(scopes);
+        Self::new(Access::Required, if scopes.is_empty() { Vec::new() } else { vec![scopes] })
     }
 
     /// A token with at least one of these scopes.
@@ -185,16 +187,16 @@ impl Requirement {
     /// What in it excludes or undoes the rest.
     pub(crate) fn check_sense(&self) -> Result<(), &'static str> {
         if self.any_of.is_empty() {
-            return Err("no alternative: nobody could pass");
+            return Err("no scopes and no alternative: nobody could pass");
+        }
+        if self.access == Access::Public && self.demands_something() {
+            return Err("public, and yet demands something of a token");
         }
         if self.any_of.len() > 1 && self.any_of.iter().any(Vec::is_empty) {
             return Err("an alternative without scopes beside others: any valid token would pass");
         }
         if self.audiences.iter().flatten().any(|audience| audience.is_empty()) {
             return Err("an empty audience");
-        }
-        if self.access == Access::Public && self.demands_something() {
-            return Err("public, and yet demands something of a token");
         }
         Ok(())
     }

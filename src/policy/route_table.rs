@@ -4,7 +4,11 @@ use std::{collections::HashMap, sync::Arc};
 
 use http::Method;
 
-use super::{Requirement, RouteTableError, implication::Implications, path::is_ambiguous};
+use super::{
+    Requirement, RouteTableError,
+    implication::Implications,
+    path::{decoded, is_ambiguous, without_names},
+};
 
 /// What matchit can tell apart in one path.
 const MAX_PARAMETERS: usize = 25;
@@ -31,7 +35,10 @@ const MAX_PARAMETERS: usize = 25;
 pub struct RouteTable {
     routes: Vec<Route>,
     by_pattern: HashMap<Box<str>, usize>,
+    /// The same without the names of parameters, which a router may call differently.
+    by_shape: HashMap<String, usize>,
     by_path: matchit::Router<usize>,
+    by_decoded_path: matchit::Router<usize>,
     rules: Vec<PathRules>,
     unlisted: Unlisted,
     any_valid_token: Arc<Requirement>,
@@ -123,9 +130,19 @@ impl RouteTable {
     #[must_use]
     pub fn lookup(&self, method: &Method, location: Location<'_>) -> Lookup<'_> {
         let position = match location {
-            Location::Pattern(pattern) => self.by_pattern.get(pattern).copied(),
+            Location::Pattern(pattern) => {
+                let by_shape = || self.by_shape.get(without_names(pattern).as_str());
+                self.by_pattern.get(pattern).or_else(by_shape).copied()
+            }
             Location::Path(path) if is_ambiguous(path) => return Lookup::Ambiguous,
-            Location::Path(path) => self.by_path.at(path).ok().map(|found| *found.value),
+            Location::Path(path) => {
+                let position = find(&self.by_path, path);
+                // A service behind us may decode the path: where that is another route, nobody can say which is meant.
+                match decoded(path) {
+                    Some(decoded) if find(&self.by_decoded_path, &decoded) != position => return Lookup::Ambiguous,
+                    _ => position,
+                }
+            }
             Location::Nowhere => None,
         };
         let rules = position.and_then(|position| self.rules.get(position));
@@ -248,8 +265,9 @@ impl RouteTableBuilder {
             text.parse::<crate::token::Scope>().map_err(RouteTableError::Implication)?;
         }
         let implications = Arc::new(Implications::new(&declared));
-        let mut by_pattern = HashMap::new();
+        let (mut by_pattern, mut by_shape) = (HashMap::new(), HashMap::new());
         let mut by_path = matchit::Router::new();
+        let mut by_decoded_path = matchit::Router::new();
         let mut rules: Vec<PathRules> = Vec::new();
         for position in 0..routes.len() {
             let (earlier, rest) = routes.split_at_mut(position);
@@ -263,8 +281,12 @@ impl RouteTableBuilder {
             let at = match by_pattern.get(&route.path) {
                 Some(&at) => at,
                 None => {
-                    by_path.insert(&*route.path, rules.len()).map_err(|error| insert_error(&error, earlier, route))?;
+                    let conflict = |error| insert_error(&error, earlier, route);
+                    by_path.insert(&*route.path, rules.len()).map_err(conflict)?;
+                    let meant = decoded(&route.path).unwrap_or_else(|| route.path.to_string());
+                    by_decoded_path.insert(meant, rules.len()).map_err(conflict)?;
                     by_pattern.insert(route.path.clone(), rules.len());
+                    by_shape.insert(without_names(&route.path), rules.len());
                     rules.push(PathRules::default());
                     rules.len() - 1
                 }
@@ -281,7 +303,9 @@ impl RouteTableBuilder {
         Ok(RouteTable {
             routes,
             by_pattern,
+            by_shape,
             by_path,
+            by_decoded_path,
             rules,
             unlisted,
             any_valid_token,
@@ -339,6 +363,10 @@ fn check(route: &Route) -> Result<(), RouteTableError> {
     }
     requirement.check_scopes().map_err(|source| RouteTableError::Scope { route: route.to_string(), source })?;
     requirement.check_sense().map_err(contradiction)
+}
+
+fn find(router: &matchit::Router<usize>, path: &str) -> Option<usize> {
+    router.at(path).ok().map(|found| *found.value)
 }
 
 fn insert_error(error: &matchit::InsertError, earlier: &[Route], route: &Route) -> RouteTableError {

@@ -16,7 +16,7 @@ mod respond;
 use std::{error::Error, fmt, sync::Arc, time::Duration};
 
 pub(crate) use challenge::{ProtectedResource, is_realm};
-pub use respond::{EmptyResponder, JsonResponder, Respond, RespondWith};
+pub use respond::{EmptyResponder, JsonResponder, RequestHead, Respond, RespondWith};
 
 use crate::{credential::CredentialError, policy::Requirement, token::TokenError};
 

@@ -3,14 +3,34 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 
 use super::Rejection;
 
 /// Writes the answer to a refused request.
 pub trait Respond<B>: Clone {
-    /// The answer to `rejection`; `request` has the headers of the request that it answers.
-    fn respond(&self, rejection: &Rejection, request: &HeaderMap) -> Response<B>;
+    /// The answer to `rejection` of this request.
+    fn respond(&self, rejection: &Rejection, request: &RequestHead<'_>) -> Response<B>;
+}
+
+/// What a responder may know of the request that it answers.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct RequestHead<'r> {
+    /// Its method.
+    pub method: &'r Method,
+    /// Its target.
+    pub uri: &'r Uri,
+    /// Its headers.
+    pub headers: &'r HeaderMap,
+}
+
+impl<'r> RequestHead<'r> {
+    /// The head of `request`.
+    #[must_use]
+    pub fn of<B>(request: &'r Request<B>) -> Self {
+        Self { method: request.method(), uri: request.uri(), headers: request.headers() }
+    }
 }
 
 /// The default: a small JSON body `{"error","error_description"}`, or gRPC status in trailers-only form where the
@@ -30,8 +50,8 @@ pub struct EmptyResponder;
 pub struct RespondWith<F>(pub(crate) F);
 
 impl<B: From<Bytes> + Default> Respond<B> for JsonResponder {
-    fn respond(&self, rejection: &Rejection, request: &HeaderMap) -> Response<B> {
-        if is_grpc(request) {
+    fn respond(&self, rejection: &Rejection, request: &RequestHead<'_>) -> Response<B> {
+        if is_grpc(request.headers) {
             return rejection.grpc_head().map(|()| B::default());
         }
         let mut response =
@@ -42,8 +62,8 @@ impl<B: From<Bytes> + Default> Respond<B> for JsonResponder {
 }
 
 impl<B: Default> Respond<B> for EmptyResponder {
-    fn respond(&self, rejection: &Rejection, request: &HeaderMap) -> Response<B> {
-        let head = if is_grpc(request) { rejection.grpc_head() } else { rejection.http_head() };
+    fn respond(&self, rejection: &Rejection, request: &RequestHead<'_>) -> Response<B> {
+        let head = if is_grpc(request.headers) { rejection.grpc_head() } else { rejection.http_head() };
         head.map(|()| B::default())
     }
 }
@@ -52,8 +72,8 @@ impl<F, B> Respond<B> for RespondWith<F>
 where
     F: Fn(&Rejection, Response<()>) -> Response<B> + Clone,
 {
-    fn respond(&self, rejection: &Rejection, request: &HeaderMap) -> Response<B> {
-        let head = if is_grpc(request) { rejection.grpc_head() } else { rejection.http_head() };
+    fn respond(&self, rejection: &Rejection, request: &RequestHead<'_>) -> Response<B> {
+        let head = if is_grpc(request.headers) { rejection.grpc_head() } else { rejection.http_head() };
         let mut response = (self.0)(rejection, head);
         // Whatever the closure kept of the head, outer layers can see why.
         response.extensions_mut().insert(rejection.clone());

@@ -40,11 +40,13 @@ pub(crate) struct Claims {
 pub(crate) struct Marks {
     /// `cnf`: bound to a key or certificate.
     pub(crate) confirmation: bool,
-    /// `nonce`, `at_hash`, `c_hash` or `s_hash`: an ID token (OpenID Connect Core §2, §3.3.2.11).
+    /// `at_hash`, `c_hash` or `s_hash`: an ID token (OpenID Connect Core §3.3.2.11).
     pub(crate) id_token: bool,
+    /// `nonce`: an ID token (OpenID Connect Core §2), unless `scp` is there too: Azure AD B2C has both in access tokens.
+    pub(crate) nonce: bool,
     /// `events`, `htm` or `htu`: a security event or logout token (RFC 8417), a DPoP proof (RFC 9449 §4.2).
     pub(crate) other_token: bool,
-    /// What `typ` or `token_use` among the claims says, where a server writes them: access token or not.
+    /// What `typ`, `token_use` or `tokenName` among the claims says, where a server writes them: access token or not.
     pub(crate) says_access_token: Option<bool>,
 }
 
@@ -128,17 +130,20 @@ impl Marks {
     fn read<'de, A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
         match name {
             "cnf" => self.confirmation = true,
-            "nonce" | "at_hash" | "c_hash" | "s_hash" => self.id_token = true,
+            "at_hash" | "c_hash" | "s_hash" => self.id_token = true,
+            "nonce" => self.nonce = true,
             "events" | "htm" | "htu" => self.other_token = true,
-            // Keycloak's `typ` (Bearer, ID, Refresh, Logout, …) and Cognito's `token_use` (access, id).
-            "typ" | "token_use" => {
-                let says = match map.next_value::<Value>()? {
-                    Value::String(text) => {
-                        ["bearer", "access", "at+jwt"].iter().any(|word| text.eq_ignore_ascii_case(word))
-                    }
-                    _ => return Err(A::Error::custom("not a string")),
+            // Keycloak's `typ` (Bearer, ID, Refresh, …), Cognito's `token_use` (access, id), ForgeRock's `tokenName`.
+            "typ" | "token_use" | "tokenName" => {
+                let Value::String(word) = map.next_value::<Value>()? else {
+                    return Err(A::Error::custom("not a string"));
                 };
-                self.says_access_token = Some(self.says_access_token.unwrap_or(true) && says);
+                let is = |known: &str| word.eq_ignore_ascii_case(known);
+                // Some servers repeat the header's word, which says nothing.
+                if !is("jwt") {
+                    let says = is("bearer") || is("access") || is("access_token") || is("at+jwt");
+                    self.says_access_token = Some(self.says_access_token.unwrap_or(true) && says);
+                }
                 return Ok(());
             }
             _ => {}

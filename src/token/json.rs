@@ -7,7 +7,7 @@ use std::{borrow::Cow, collections::HashSet, fmt};
 
 use serde::{
     Deserialize, Deserializer,
-    de::{Error, MapAccess, Unexpected, Visitor},
+    de::{Error, MapAccess, Visitor},
 };
 
 /// The names met so far in one object.
@@ -124,34 +124,24 @@ pub(super) struct NumericDate {
 
 impl<'de> Deserialize<'de> for NumericDate {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct DateVisitor;
-        impl Visitor<'_> for DateVisitor {
-            type Value = NumericDate;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a number of seconds since the epoch")
-            }
-            fn visit_u64<E: Error>(self, seconds: u64) -> Result<NumericDate, E> {
-                Ok(NumericDate { floor: seconds, ceil: seconds })
-            }
-            fn visit_i64<E: Error>(self, seconds: i64) -> Result<NumericDate, E> {
-                Err(E::invalid_value(Unexpected::Signed(seconds), &self))
-            }
-            fn visit_f64<E: Error>(self, seconds: f64) -> Result<NumericDate, E> {
-                // Up to 2^53 a double counts single seconds; a real date is far below.
-                const EXACT: f64 = 9_007_199_254_740_992.0;
-                if !(0.0..=EXACT).contains(&seconds) {
-                    return Err(E::invalid_value(Unexpected::Float(seconds), &self));
-                }
-                #[expect(
-                    clippy::as_conversions,
-                    clippy::cast_possible_truncation,
-                    clippy::cast_sign_loss,
-                    reason = "whole, not negative, and at most 2^53, as just checked"
-                )]
-                Ok(NumericDate { floor: seconds.floor() as u64, ceil: seconds.ceil() as u64 })
-            }
+        // As a `Number`, which reads the same whatever features of serde_json other crates turn on.
+        let number = serde_json::Number::deserialize(deserializer)?;
+        if let Some(seconds) = number.as_u64() {
+            return Ok(Self { floor: seconds, ceil: seconds });
         }
-        deserializer.deserialize_any(DateVisitor)
+        // Up to 2^53 a double counts single seconds; a real date is far below.
+        const EXACT: f64 = 9_007_199_254_740_992.0;
+        match number.as_f64() {
+            #[expect(
+                clippy::as_conversions,
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "whole, not negative, and at most 2^53"
+            )]
+            Some(seconds) if (0.0..=EXACT).contains(&seconds) => {
+                Ok(Self { floor: seconds.floor() as u64, ceil: seconds.ceil() as u64 })
+            }
+            _ => Err(D::Error::custom("not a number of seconds since the epoch")),
+        }
     }
 }

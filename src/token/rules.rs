@@ -70,7 +70,7 @@ impl TokenRules {
         let told_apart = match marks.says_access_token {
             Some(says) => says,
             // An access token that says so in its `typ` may carry a nonce of its own.
-            None => !marks.id_token || is("at+jwt"),
+            None => is("at+jwt") || !(marks.id_token || (marks.nonce && claims.scp.is_none())),
         };
         if !typed || !told_apart || marks.other_token {
             return Err(TokenError::Kind);
@@ -137,7 +137,7 @@ impl TokenRules {
             Some("scp") => (claims.scp.as_ref(), None),
             Some(name) => {
                 named = find_claim(payload, name)?;
-                (named.as_ref(), None)
+                return Ok(named.as_ref().map_or_else(ScopeSet::default, usable_scopes));
             }
         };
         match (first, second) {
@@ -157,6 +157,16 @@ fn scope_set(claim: &TextOrTexts) -> Result<ScopeSet, TokenError> {
         (_, texts) => ScopeSet::from_list(texts),
     };
     set.map_err(|_| TokenError::Scopes)
+}
+
+/// Of a claim that was not made for scopes (roles, permissions), those that can be scopes; others could never be
+/// demanded.
+fn usable_scopes(claim: &TextOrTexts) -> ScopeSet {
+    let split = |text| str::split(text, ' ');
+    match (claim.is_array, claim.texts.as_slice()) {
+        (false, [text]) => split(text).filter_map(|token| token.parse().ok()).collect(),
+        (_, texts) => texts.iter().filter_map(|text| text.parse().ok()).collect(),
+    }
 }
 
 /// A claim by its name, or where that begins with a slash by JSON pointer (RFC 6901): `/realm_access/roles`.

@@ -183,12 +183,12 @@ async fn routes_that_contradict_themselves_or_demand_the_impossible_threat_32() 
     check(
         "the same route twice",
         table(|t| t.get("/a/{id}", Requirement::scope("one")).on(METHODS, "/a/{id}", Requirement::scope("two"))),
-        &["POST", "GET /a/{id}", "contradicts"],
+        &["POST", "GET /a/{id}", "conflicts with"],
     );
     check(
         "the same route by other names",
         table(|t| t.get("/a/{id}", Requirement::scope("one")).post("/a/{name}", Requirement::scope("two"))),
-        &["/a/{id}", "/a/{name}", "contradicts"],
+        &["/a/{id}", "/a/{name}", "conflicts with"],
     );
     check("no slash", table(|t| t.get("x", Requirement::scope("a"))), &["x", "begins with a slash"]);
     check("never matched", table(|t| t.get("/a//b", Requirement::scope("a"))), &["/a//b", "never matched"]);

@@ -1,6 +1,7 @@
 //! One binary, so that it links once: the crate through its door, by behaviour.
 
 #![allow(
+    clippy::disallowed_methods,
     clippy::unwrap_used,
     clippy::expect_used,
     unreachable_pub,
@@ -10,33 +11,30 @@
 mod crowd;
 #[cfg(unix)]
 mod process;
-mod second_opinion;
-mod secrets;
 mod support;
 mod wire;
 
 mod axum;
+mod configuration;
+mod edges;
 mod extractors;
 mod grpc;
 mod hyper;
+mod keys;
 mod layers;
 mod leakage;
 mod middleware;
 #[cfg(unix)]
 mod oidc_provider;
+mod outages;
 mod policy;
 #[cfg(unix)]
 mod protected_api;
+mod readiness;
 mod rejection;
 mod route_files;
-mod vectors;
-//mod configuration;
-mod keys;
-//mod outages;
-//mod readiness;
-mod configuration;
-mod keys;
-mod outages;
-mod readiness;
+mod second_opinion;
+mod secrets;
 mod surface;
+mod vectors;
 mod verification;

@@ -121,8 +121,8 @@ async fn what_is_hopeless_is_refused_as_ever_while_the_keys_are_missing_threat_1
 /// Keys that are fresh for a second, and usable for a minute more.
 fn short_lived() -> RefreshPolicy {
     RefreshPolicy::default()
-        .with_interval_bounds(Duration::from_secs(1), Duration::from_secs(1))
-        .with_max_stale(Duration::from_secs(60))
+        .interval_bounds(Duration::from_secs(1), Duration::from_secs(1))
+        .max_stale(Duration::from_secs(60))
 }
 
 #[tokio::test]

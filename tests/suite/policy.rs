@@ -86,7 +86,7 @@ fn a_pattern_is_looked_up_to_the_letter_and_nowhere_is_unlisted_threat_9() {
     let table = table(agents());
     let rows = [
         ("GET", Location::Pattern("/agents/{id}"), "agent:read"),
-        ("GET", Location::Pattern("/agents/{name}"), "unlisted"),
+        ("GET", Location::Pattern("/agents/{name}"), "agent:read"),
         // A router that matched this text matched a path of its own, not the pattern of the table.
         ("GET", Location::Pattern("/agents/7"), "unlisted"),
         ("GET", Location::Pattern("/audit/{*rest}"), "audit | admin"),
@@ -229,19 +229,19 @@ fn a_table_that_contradicts_itself_names_the_routes_threat_32() {
     let scope = || Requirement::scope("a");
     let new = RouteTable::builder;
     let rows = [
-        (new().get("/a", scope()).get("/a", scope()), "GET /a contradicts GET /a: both would decide the same requests"),
+        (new().get("/a", scope()).get("/a", scope()), "GET /a conflicts with GET /a: both match the same paths"),
         (
             new().get("/a", scope()).on([Method::PUT, Method::GET], "/a", Requirement::public()),
-            "PUT,GET /a contradicts GET /a: both would decide the same requests",
+            "PUT,GET /a conflicts with GET /a: both match the same paths",
         ),
-        (new().any("/a", scope()).any("/a", scope()), "* /a contradicts * /a: both would decide the same requests"),
+        (new().any("/a", scope()).any("/a", scope()), "* /a conflicts with * /a: both match the same paths"),
         (
             new().get("/a/{id}", scope()).post("/a/{name}", scope()),
-            "POST /a/{name} contradicts GET /a/{id}: both would decide the same requests",
+            "POST /a/{name} conflicts with GET /a/{id}: both match the same paths",
         ),
         (
             new().get("/a/{*all}", scope()).get("/a/{*rest}", scope()),
-            "GET /a/{*rest} contradicts GET /a/{*all}: both would decide the same requests",
+            "GET /a/{*rest} conflicts with GET /a/{*all}: both match the same paths",
         ),
         (new().get("a", scope()), "GET a: a path begins with a slash"),
         (
@@ -264,7 +264,7 @@ fn a_table_that_contradicts_itself_names_the_routes_threat_32() {
         (new().on([Method::GET, Method::GET], "/a", scope()), "GET,GET /a: a method stands twice"),
         (new().get("/a", Requirement::scope("a b")), "GET /a: \"a b\" is not a scope (RFC 6749 §3.3)"),
         (new().get("/a", Requirement::scope("")), "GET /a: \"\" is not a scope (RFC 6749 §3.3)"),
-        (new().get("/a", Requirement::any_of([])), "GET /a: no alternative: nobody could pass"),
+        (new().get("/a", Requirement::any_of([])), "GET /a: no scopes and no alternative: nobody could pass"),
         (new().get("/a", Requirement::public().audience("x")), "GET /a: public, and yet demands something of a token"),
         (
             new().get("/a", Requirement::public().that("x", |_| true)),

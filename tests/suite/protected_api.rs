@@ -304,7 +304,9 @@ async fn without_keys_it_serves_and_says_so() {
     assert_eq!(api.get("/healthz", None).await.status, StatusCode::OK);
     let ready = api.get("/readyz", None).await;
     assert_eq!(ready.status, StatusCode::SERVICE_UNAVAILABLE);
-    assert_eq!(ready.json(), json!({ "ready": false, "issuers": [{ "issuer": issuer.url(), "keys": "missing" }] }));
+    let trouble = format!("{} answered 500 Internal Server Error", issuer.jwks_url());
+    let issuers = json!([{ "issuer": issuer.url(), "keys": "missing", "trouble": trouble }]);
+    assert_eq!(ready.json(), json!({ "ready": false, "issuers": issuers }));
     let answer = api.get("/whoami", Some(&issuer.token().build())).await;
     assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE, "not 401, and never 200");
     assert!(answer.headers.contains_key(header::RETRY_AFTER));

@@ -82,15 +82,27 @@ async fn one_issuer_without_keys_is_enough_to_be_unready_and_is_named() {
     assert!(waiting.as_mut().poll(&mut context).is_pending());
     clock.advance(SECOND * 10);
     let Poll::Ready(Err(error)) = waiting.as_mut().poll(&mut context) else { panic!("its time is over") };
-    assert_eq!(error.to_string(), "no keys within 10s from: https://down.test, https://slow.test");
+    assert_eq!(
+        error.to_string(),
+        "no keys within 10s from: https://down.test (no metadata: \
+         https://down.test/.well-known/oauth-authorization-server could not be read: no answer: connection reset), \
+         https://slow.test (no answer yet)"
+    );
 
     clock.settle().await;
     let readiness = serde_json::to_value(authorizer.readiness()).unwrap();
     let of = |issuer: &str, keys: &str| json!({ "issuer": issuer, "keys": keys });
+    let in_trouble = |issuer: &str, trouble: &str| {
+        let mut issuer = of(issuer, "missing");
+        issuer["trouble"] = json!(trouble);
+        issuer
+    };
+    let reset = "no metadata: https://down.test/.well-known/oauth-authorization-server could not be read: no answer: \
+                 connection reset";
     let issuers = [
         of("https://up.test", "loaded"),
-        of("https://down.test", "missing"),
-        of("https://slow.test", "missing"),
+        in_trouble("https://down.test", reset),
+        in_trouble("https://slow.test", "no answer within 5s"),
         of("https://by-hand.test", "loaded"),
     ];
     assert_eq!(readiness, json!({ "ready": false, "issuers": issuers }));

@@ -173,8 +173,8 @@ async fn every_kind_has_one_answer_in_http_and_one_in_grpc() {
     assert_eq!(hits.take(), 0, "nothing of this reached the service");
 
     let grpc = "200\ncache-control: no-store\ncontent-type: application/grpc\n\
-                grpc-message: Access tokens cannot be verified at the moment\ngrpc-status: 14\nretry-after: 2";
-    let http = "503\ncache-control: no-store\ncontent-type: application/json\nretry-after: 2\n\n\
+                grpc-message: Access tokens cannot be verified at the moment\ngrpc-status: 14\nretry-after: 1";
+    let http = "503\ncache-control: no-store\ncontent-type: application/json\nretry-after: 1\n\n\
                 {\"error\":\"temporarily_unavailable\",\"error_description\":\"Access tokens cannot be verified at the moment\"}";
     let dark = world_without_keys().await;
     let service = AuthorizeLayer::by_raw_path(dark.authorizer.clone()).layer(hits.service());
@@ -282,8 +282,7 @@ async fn a_client_is_told_when_keys_will_be_asked_for_again() {
     let world = world_without_keys().await;
     let service = AuthorizeLayer::by_raw_path(world.authorizer.clone()).layer(Hits::default().service());
     let token = world.issuer.token().build();
-    // The first request causes an attempt of its own; the rest is the clock's.
-    for seconds in ["2", "4", "8"] {
+    for seconds in ["1", "2", "4"] {
         let response = send(&service, request("GET /any", Some(&token)).body(Plain::default()).unwrap()).await;
         assert_eq!((response.status().as_u16(), &response.headers()["retry-after"]), (503, &seconds.parse().unwrap()));
         world.clock.advance(Duration::from_secs(seconds.parse().unwrap()));

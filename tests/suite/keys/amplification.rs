@@ -71,15 +71,14 @@ async fn a_kid_that_a_fresh_set_did_not_have_causes_no_fetch_until_it_is_forgott
         (&first, 0, 0, "remembered, and cooling down"),
         (&second, 0, 0, "cooling down: nobody was asked"),
         (&first, 10, 0, "remembered"),
-        (&first, 20, 0, "remembered still"),
-        (&second, 20, 1, "never heard an answer"),
-        (&second, 40, 0, "remembered"),
-        (&first, 59, 0, "almost forgotten"),
-        (&first, 60, 1, "forgotten"),
-        (&second, 79, 0, "remembered for its own time"),
-        (&second, 80, 1, "forgotten"),
+        (&second, 10, 1, "never heard an answer"),
+        (&second, 20, 0, "remembered"),
+        (&first, 29, 0, "almost forgotten"),
+        (&first, 30, 1, "forgotten"),
+        (&second, 39, 0, "remembered for its own time"),
+        (&second, 40, 1, "forgotten"),
     ];
-    assert_eq!(UNKNOWN_FOR.as_secs(), 60);
+    assert_eq!(UNKNOWN_FOR.as_secs(), 30);
     let start = world.clock.now().monotonic();
     for (token, second, fetches, why) in rows {
         let elapsed = world.clock.now().monotonic() - start;

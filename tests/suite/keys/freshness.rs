@@ -57,8 +57,8 @@ async fn keys_are_refreshed_when_the_server_says_so_within_our_bounds_and_jitter
 #[tokio::test]
 async fn a_policy_of_no_time_at_all_does_not_ask_without_pause_threat_32() {
     let policy = portcullis::keys::RefreshPolicy::default()
-        .with_interval(Duration::ZERO)
-        .with_interval_bounds(Duration::ZERO, Duration::ZERO);
+        .interval(Duration::from_nanos(1))
+        .interval_bounds(Duration::from_nanos(1), Duration::from_nanos(1));
     let world = World::with(|issuer| issuer.refresh_policy(policy), |builder| builder).await;
     for _ in 0..10 {
         world.clock.settle().await;

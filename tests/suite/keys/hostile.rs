@@ -79,14 +79,11 @@ async fn whatever_stands_in_place_of_the_keys_the_old_ones_stay_in_use_threat_20
         check_survives(what, |issuer| issuer.fault(Target::Jwks, fault)).await;
     }
     let key = TestKey::generate(Algorithm::ES256, "stranger").jwk();
-    let weak = json!({ "kty": "RSA", "kid": "stranger", "n": "_w", "e": "AQAB" });
     for (what, set) in [
-        ("no keys", json!({ "keys": [] })),
         ("1e5 empty keys", json!({ "keys": vec![json!({}); 100_000] })),
         ("1e5 keys", json!({ "keys": vec![key.clone(); 100_000] })),
         ("257 keys", json!({ "keys": vec![key.clone(); 257] })),
         ("a good key and much else", json!({ "keys": [key], "padding": "x".repeat(512 * 1024) })),
-        ("nothing but a weak key", json!({ "keys": [weak] })),
     ] {
         check_survives(what, |issuer| issuer.publish_raw(set)).await;
     }

@@ -129,7 +129,8 @@ async fn the_claim_that_is_configured_is_the_only_one_threat_8() {
     let rows = [
         (json!("text"), named(json!("write read")), Ok(())),
         (json!("a list"), named(json!(["read"])), Ok(())),
-        (json!("a delimiter in a list"), named(json!(["write read"])), MALFORMED),
+        (json!("a delimiter in a list"), named(json!(["write read"])), INSUFFICIENT),
+        (json!("a role that is no scope"), named(json!(["default roles", "Büro", "read"])), Ok(())),
         (json!("null"), named(Value::Null), MALFORMED),
         (json!("an object"), named(json!({ "read": true })), MALFORMED),
         (json!("a list with a number"), named(json!(["read", 1])), MALFORMED),

@@ -71,3 +71,19 @@ impl Snapshot {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_changed_set_is_a_new_generation() {
+        let (policy, minute) = (RefreshPolicy::default(), Duration::from_secs(60));
+        let loaded = Snapshot::first().succeeded(Some(KeySet::default()), minute, Duration::ZERO, &policy);
+        assert_eq!(loaded.generation, 1);
+        let same = loaded.started(minute).succeeded(None, minute, minute, &policy);
+        assert_eq!((same.generation, same.next_attempt), (1, 2 * minute));
+        assert_eq!(same.started(minute).failed(minute, minute).generation, 1);
+        assert_eq!(same.succeeded(Some(KeySet::default()), minute, minute, &policy).generation, 2);
+    }
+}

@@ -94,14 +94,20 @@ async fn a_kid_that_was_remembered_as_unknown_works_once_any_fetch_has_brought_i
     let world = World::new().await;
     world.advance(COOLDOWN).await;
     let early = world.issuer.token().key_id("key-2").build();
-    assert_eq!(world.check(&early).await.asked.jwks, 1, "guessed ahead of time");
+    let never = world.issuer.token().key_id("never").build();
+    for guess in [&early, &never] {
+        assert_eq!(world.check(guess).await.asked.jwks, 1, "guessed ahead of time");
+        world.advance(COOLDOWN).await;
+    }
     assert_eq!(world.issuer.rotate().key_id(), "key-2");
     world.advance(COOLDOWN).await;
     let late = world.issuer.token().build();
     assert_eq!(world.check(&late).await.verdict.unwrap_err(), RejectionKind::InvalidToken, "remembered");
     let stranger = world.issuer.token().key_id("stranger").build();
     assert_eq!(world.check(&stranger).await.asked.jwks, 1);
-    assert!(world.check(&late).await.verdict.is_ok(), "a changed set forgets what its predecessor did not know");
+    assert!(world.check(&late).await.verdict.is_ok(), "brought by a fetch for another");
+    world.advance(COOLDOWN).await;
+    assert_eq!(world.check(&never).await.asked.jwks, 1, "a changed set forgets what its predecessor did not know");
 }
 
 #[tokio::test]

@@ -168,7 +168,7 @@ async fn keys_of_the_jsonwebtoken_crate_are_taken_over() {
 }
 
 #[test]
-fn what_is_not_such_a_key_is_refused() {
+fn what_is_not_such_a_key_is_refused_threat_32() {
     use Algorithm::{ES256, ES384, Ed25519, HS256, PS256, RS256};
     let (rsa, ec, ed) = (TestKey::shared(RS256), TestKey::shared(ES256), TestKey::shared(Ed25519));
     let two = format!("{}{}", pem("PUBLIC KEY", der::spki(&ec)), pem("PUBLIC KEY", der::spki(&ec)));

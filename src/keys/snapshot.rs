@@ -81,9 +81,9 @@ mod tests {
         let (policy, minute) = (RefreshPolicy::default(), Duration::from_secs(60));
         let loaded = Snapshot::first().succeeded(Some(KeySet::default()), minute, Duration::ZERO, &policy);
         assert_eq!(loaded.generation, 1);
-        let same = loaded.started(minute).succeeded(None, minute, minute, &policy);
+        let same = loaded.started().succeeded(None, minute, minute, &policy);
         assert_eq!((same.generation, same.next_attempt), (1, 2 * minute));
-        assert_eq!(same.started(minute).failed(minute, minute).generation, 1);
+        assert_eq!(same.started().failed("down", minute, minute).generation, 1);
         assert_eq!(same.succeeded(Some(KeySet::default()), minute, minute, &policy).generation, 2);
     }
 }

@@ -100,7 +100,6 @@ async fn a_kid_that_was_remembered_as_unknown_works_once_any_fetch_has_brought_i
         world.advance(COOLDOWN).await;
     }
     assert_eq!(world.issuer.rotate().key_id(), "key-2");
-    world.advance(COOLDOWN).await;
     let late = world.issuer.token().build();
     assert_eq!(world.check(&late).await.verdict.unwrap_err(), RejectionKind::InvalidToken, "remembered");
     let stranger = world.issuer.token().key_id("stranger").build();

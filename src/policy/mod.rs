@@ -3,6 +3,7 @@
 //! The route comes first in a request's life, its scopes last, so that a revoked token is a 401 and not a 403.
 
 mod access_token;
+mod builder;
 mod display;
 mod error;
 mod implication;
@@ -13,7 +14,8 @@ mod route_table;
 
 pub use access_token::AccessToken;
 pub(crate) use access_token::PolicyRefusal;
+pub use builder::RouteTableBuilder;
 pub use error::RouteTableError;
 pub(crate) use requirement::Access;
 pub use requirement::Requirement;
-pub use route_table::{Location, Lookup, Preflight, RouteTable, RouteTableBuilder, Unlisted};
+pub use route_table::{Location, Lookup, Preflight, RouteTable, Unlisted};

@@ -65,7 +65,7 @@ impl Authorizer {
                     return Ok(permit);
                 }
                 Decision::Reject(rejection) => {
-                    rejection.observe();
+                    observe_refusal(&rejection);
                     return Err(rejection);
                 }
                 Decision::Need(need) => self.ask(need, &mut answers).await,
@@ -189,14 +189,12 @@ impl Authorizer {
         Stop::Reject(match refusal {
             PolicyRefusal::Audience => self.reject(RejectionKind::InvalidToken).because_of_token(TokenError::Audience),
             PolicyRefusal::Scope => self.reject(RejectionKind::InsufficientScope).with_requirement(requirement),
-            PolicyRefusal::Predicate => self.reject(RejectionKind::Forbidden),
+            PolicyRefusal::Condition => self.reject(RejectionKind::Forbidden),
         })
     }
 }
 
-impl Rejection {
-    /// Counts and logs it, once.
-    pub(crate) fn observe(&self) {
-        observe::rejected(self.kind().name(), std::error::Error::source(self));
-    }
+/// Counts and logs a refusal, once.
+pub(crate) fn observe_refusal(rejection: &Rejection) {
+    observe::rejected(rejection.kind().name(), std::error::Error::source(rejection));
 }

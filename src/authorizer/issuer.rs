@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::{
     crypto::Algorithm,
     keys::{KeySource, RefreshPolicy},
-    token::{Audiences, TokenType},
+    token::{Audiences, Condition, TokenType, VerifiedToken},
 };
 
 /// An authorization server whose tokens are accepted, and under which rules.
@@ -30,6 +30,7 @@ pub struct Issuer {
     pub(super) leeway: Duration,
     pub(super) max_age: Option<Duration>,
     pub(super) scope_claim: Option<Box<str>>,
+    pub(super) conditions: Vec<Condition>,
 }
 
 /// An issuer of which it has not been said whom its tokens must be meant for.
@@ -96,6 +97,22 @@ impl Issuer {
         self
     }
 
+    /// A condition on the claims of every token, where the standard ones do not tell its tokens apart: a tenant, a
+    /// client. A token that does not meet it is refused with 401. `name` is printed, the claims are not.
+    ///
+    /// ```
+    /// # use portcullis::{Issuer, KeySource};
+    /// // Amazon Cognito's access tokens carry no `aud`.
+    /// let pool = Issuer::discover("https://cognito-idp.eu-west-1.amazonaws.com/eu-west-1_example")
+    ///     .dangerous_any_audience()
+    ///     .that("is for our client", |token| token.client_id() == Some("1example23456789"));
+    /// ```
+    #[must_use]
+    pub fn that(mut self, name: &str, holds: impl Fn(&VerifiedToken) -> bool + Send + Sync + 'static) -> Self {
+        self.conditions.push(Condition::new(name, holds));
+        self
+    }
+
     /// When and how remote keys are fetched.
     #[must_use]
     pub fn refresh_policy(mut self, policy: RefreshPolicy) -> Self {
@@ -134,6 +151,7 @@ impl IssuerWithoutAudience {
             leeway: Duration::from_secs(30),
             max_age: None,
             scope_claim: None,
+            conditions: Vec::new(),
         }
     }
 }

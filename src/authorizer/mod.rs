@@ -20,6 +20,7 @@ mod trusted;
 use std::{fmt, sync::Arc};
 
 pub use builder::AuthorizerBuilder;
+pub(crate) use decide::observe_refusal;
 pub use error::{ConfigError, IssuerError, NotReady};
 pub(crate) use input::OwnedInput;
 pub use input::{Answers, Decision, Input, Need, Permit};

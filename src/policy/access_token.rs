@@ -37,7 +37,7 @@ pub struct AccessToken<C = ()> {
 pub(crate) enum PolicyRefusal {
     Audience,
     Scope,
-    Predicate,
+    Condition,
 }
 
 impl AccessToken {

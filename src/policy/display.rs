@@ -25,8 +25,8 @@ impl fmt::Display for Requirement {
         if let Some(audiences) = &self.audiences {
             write!(f, ", audience {}", audiences.join(" or "))?;
         }
-        for predicate in &self.predicates {
-            write!(f, ", {}", predicate.name)?;
+        for condition in &self.conditions {
+            write!(f, ", {}", condition.name)?;
         }
         match self.freshness {
             Freshness::Cached => {}

@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use super::{PolicyRefusal, implication::Implications};
 use crate::{
     status::{ActiveToken, Freshness, OnOutage},
-    token::{Audiences, InvalidScope, Scope, VerifiedToken},
+    token::{Audiences, Condition, InvalidScope, Scope, VerifiedToken},
 };
 
 /// What a route demands.
@@ -28,7 +28,7 @@ pub struct Requirement {
     /// Alternatives, each a list of scopes that must all be there. Kept as written: what is no scope is never held.
     pub(super) any_of: Vec<Vec<Box<str>>>,
     pub(super) audiences: Option<Vec<Box<str>>>,
-    pub(super) predicates: Vec<Predicate>,
+    pub(super) conditions: Vec<Condition>,
     pub(super) freshness: Freshness,
     pub(super) on_outage: Option<OnOutage>,
     accepted: Option<Audiences>,
@@ -43,20 +43,13 @@ pub(crate) enum Access {
     Required,
 }
 
-/// A condition on the claims, with the name by which it is printed.
-#[derive(Clone)]
-pub(super) struct Predicate {
-    pub(super) name: Box<str>,
-    holds: Arc<dyn Fn(&VerifiedToken) -> bool + Send + Sync>,
-}
-
 impl Requirement {
     fn new(access: Access, any_of: Vec<Vec<Box<str>>>) -> Self {
         Self {
             access,
             any_of,
             audiences: None,
-            predicates: Vec::new(),
+            conditions: Vec::new(),
             freshness: Freshness::Cached,
             on_outage: None,
             accepted: None,
@@ -129,7 +122,7 @@ impl Requirement {
     /// A condition on the claims; a token that does not meet it is answered 403. `name` is printed with the table.
     #[must_use]
     pub fn that(mut self, name: &str, holds: impl Fn(&VerifiedToken) -> bool + Send + Sync + 'static) -> Self {
-        self.predicates.push(Predicate { name: name.into(), holds: Arc::new(holds) });
+        self.conditions.push(Condition::new(name, holds));
         self
     }
 
@@ -205,7 +198,7 @@ impl Requirement {
     fn demands_something(&self) -> bool {
         self.any_of.iter().any(|alternative| !alternative.is_empty())
             || self.audiences.is_some()
-            || !self.predicates.is_empty()
+            || !self.conditions.is_empty()
             || self.freshness != Freshness::Cached
             || self.on_outage.is_some()
     }
@@ -227,8 +220,8 @@ impl Requirement {
         if !self.any_of.iter().any(satisfied) {
             return Err(PolicyRefusal::Scope);
         }
-        if !self.predicates.iter().all(|predicate| (predicate.holds)(token)) {
-            return Err(PolicyRefusal::Predicate);
+        if !self.conditions.iter().all(|condition| condition.holds(token)) {
+            return Err(PolicyRefusal::Condition);
         }
         Ok(())
     }

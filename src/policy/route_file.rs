@@ -213,8 +213,8 @@ impl Entry {
 
     fn write(route: &Route) -> Result<Self, String> {
         let requirement = &route.requirement;
-        if let Some(predicate) = requirement.predicates.first() {
-            return Err(format!("{route}: the condition {:?} is code and cannot be written", predicate.name));
+        if let Some(condition) = requirement.conditions.first() {
+            return Err(format!("{route}: the condition {:?} is code and cannot be written", condition.name));
         }
         let any_of = || requirement.any_of.iter().map(|scopes| scopes.iter().map(|scope| scope.to_string()).collect());
         let is_plain = !requirement.any_of.iter().any(|scopes| !scopes.is_empty());

@@ -60,6 +60,9 @@ pub enum TokenError {
     /// Bound to a key or certificate whose possession a bearer does not prove (RFC 9449 §7.2, RFC 8705 §3).
     #[error("bound to a key that was not shown")]
     SenderConstrained,
+    /// A condition of the issuer's configuration does not hold.
+    #[error("a condition on its claims does not hold")]
+    Condition,
     /// No key of the issuer answers to its `kid`.
     #[error("unknown key")]
     UnknownKey,

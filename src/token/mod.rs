@@ -9,6 +9,7 @@
 
 mod claims;
 mod compact;
+mod condition;
 mod error;
 mod header;
 mod json;
@@ -23,6 +24,7 @@ use crate::{clock::UnixTime, credential::Bearer, keys::KeySet};
 
 pub(crate) use claims::Claims;
 use compact::Compact;
+pub(crate) use condition::Condition;
 pub use error::{ClaimsError, TokenError};
 use header::Header;
 pub(crate) use jws::Jws;
@@ -76,7 +78,11 @@ impl<'t> UnverifiedToken<'t> {
         self.jws.check_signature(keys)?;
         let scopes = rules.scopes(&self.claims, &self.payload).map_err(SignatureError::Token)?;
         let text = self.jws.text().into();
-        Ok(VerifiedToken::new(Arc::clone(rules), generation, self.claims, scopes, self.payload.into(), text))
+        let token = VerifiedToken::new(Arc::clone(rules), generation, self.claims, scopes, self.payload.into(), text);
+        match rules.conditions.iter().all(|condition| condition.holds(&token)) {
+            true => Ok(token),
+            false => Err(SignatureError::Token(TokenError::Condition)),
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Deserialize as _;
 
 use super::{
-    Claims, ScopeSet, TokenError,
+    Claims, Condition, ScopeSet, TokenError,
     header::{Header, without_application},
     json::TextOrTexts,
 };
@@ -35,6 +35,7 @@ pub(crate) struct TokenRules {
     pub(crate) leeway: Duration,
     pub(crate) max_age: Option<Duration>,
     pub(crate) scope_claim: Option<Box<str>>,
+    pub(crate) conditions: Vec<Condition>,
 }
 
 /// Whom a token must be meant for.

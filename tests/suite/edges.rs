@@ -219,3 +219,13 @@ async fn mounts_everywhere() {
     let _ =
         hyper_util::service::TowerToHyperService::new(ServiceBuilder::new().layer(raw.respond_empty()).service(boxed));
 }
+
+#[tokio::test]
+async fn a_condition_of_an_issuer_holds_for_every_token() {
+    let ours = |issuer: portcullis::Issuer| issuer.that("ours", |token| token.client_id() == Some("ours"));
+    let world = World::with(ours, |builder| builder).await;
+    assert_eq!(kind(&world, &world.issuer.token().client_id("ours").build()).await, Ok(()));
+    for token in [world.issuer.token().client_id("theirs"), world.issuer.token().without_claim("client_id")] {
+        assert_eq!(kind(&world, &token.build()).await, Err(RejectionKind::InvalidToken));
+    }
+}

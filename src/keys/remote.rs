@@ -127,9 +127,10 @@ impl RemoteKeys {
         snapshot.failures > 0 || snapshot.generation == 0
     }
 
-    /// How long until the next attempt by itself.
+    /// How long until the next attempt by itself; nothing, while one is under way.
     pub(crate) fn next_attempt_in(&self, now: Duration) -> Duration {
-        self.shared.snapshot.load().next_attempt.saturating_sub(now)
+        let snapshot = self.shared.snapshot.load();
+        if snapshot.in_flight { Duration::ZERO } else { snapshot.next_attempt.saturating_sub(now) }
     }
 
     /// What is wrong with the keys, if anything.

@@ -215,3 +215,19 @@ async fn a_wall_clock_set_back_makes_no_keys_younger_threat_26() {
     world.clock.step_wall_to(ManualClock::START);
     assert_eq!(answer(&world.authorizer, &token).await.0, StatusCode::SERVICE_UNAVAILABLE);
 }
+
+#[tokio::test]
+async fn whoever_gave_up_waiting_is_told_to_come_again_soon_threat_17() {
+    let world = World::new().await;
+    world.issuer.rotate();
+    let held = world.issuer.hold(Target::Jwks);
+    let token = world.issuer.token().build();
+    let waiting = answer(&world.authorizer, &token);
+    let patience = async {
+        held.arrived().await;
+        world.advance(PATIENCE).await;
+    };
+    let (told, ()) = tokio::join!(waiting, patience);
+    // The next attempt by the clock is minutes away; the one that is under way counts.
+    assert_eq!(told, (StatusCode::SERVICE_UNAVAILABLE, Some(1)));
+}

@@ -53,7 +53,7 @@
 //! logout tokens, security events and DPoP proofs; tokens that are bound to a key which was not shown. And at start-up:
 //! issuers without an audience, plain `http` beyond loopback, weak keys, contradictory routes.
 //!
-//! When an issuer's keys cannot be had, the answer is 503 with `Retry-After`; never 401, and never a pass.
+//! When a token could only be judged by keys that cannot be had, the answer is 503 with `Retry-After`; never a pass.
 //!
 //! # Features
 //!

@@ -144,15 +144,20 @@ impl Authorizer {
         let Some((keys, generation)) = issuer.keys.current(now.monotonic()) else {
             return Err(self.need_or(position, KeyQuestion::NoKeys, answers, now, || self.unavailable(issuer, now)));
         };
+        if issuer.keys.is_neglected(now.monotonic()) && !answers.keys_asked {
+            return Err(Stop::Need(Need { issuer: position, question: KeyQuestion::Neglected }));
+        }
         let key_id = token.key_id().map(Into::into);
+        // Asked for this very request, and in vain: whether there is another key, nobody could say.
+        let in_vain = answers.keys_asked && (answers.keys_timed_out || issuer.keys.in_trouble());
         token.verify(&issuer.rules, &keys, generation).map_err(|error| match error {
             SignatureError::Token(reason) => invalid(reason),
             SignatureError::BadSignature => {
-                let refuse = || invalid(TokenError::Signature);
+                let refuse = || if in_vain { self.unavailable(issuer, now) } else { invalid(TokenError::Signature) };
                 self.need_or(position, KeyQuestion::BadSignature, answers, now, refuse)
             }
             SignatureError::OtherAlgorithm => {
-                let refuse = || invalid(TokenError::Algorithm);
+                let refuse = || if in_vain { self.unavailable(issuer, now) } else { invalid(TokenError::Algorithm) };
                 self.need_or(position, KeyQuestion::BadSignature, answers, now, refuse)
             }
             SignatureError::UnknownKey => {

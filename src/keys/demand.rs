@@ -16,6 +16,8 @@ pub(crate) enum KeyQuestion {
     UnknownKey(Option<Box<str>>),
     /// The one that answers did not make the signature, or could not have; it may have been replaced under the same name.
     BadSignature,
+    /// Those at hand do, and nobody keeps them fresh any more.
+    Neglected,
 }
 
 /// The fetches that requests have caused. A flood of bad signatures must not use up what a new `kid` needs, so that
@@ -36,7 +38,7 @@ struct State {
 impl State {
     fn is_cool(&self, question: &KeyQuestion, now: Duration, policy: &RefreshPolicy) -> bool {
         let (last, cooldown) = match question {
-            KeyQuestion::NoKeys => (self.last_begun, policy.cooldown),
+            KeyQuestion::NoKeys | KeyQuestion::Neglected => (self.last_begun, policy.cooldown),
             KeyQuestion::UnknownKey(_) => (self.last_unknown, policy.cooldown),
             KeyQuestion::BadSignature => (self.last_bad_signature, policy.signature_cooldown),
         };
@@ -73,7 +75,7 @@ impl Demand {
         }
         state.is_pending = true;
         match question {
-            KeyQuestion::NoKeys => {}
+            KeyQuestion::NoKeys | KeyQuestion::Neglected => {}
             KeyQuestion::UnknownKey(_) => state.last_unknown = Some(now),
             KeyQuestion::BadSignature => state.last_bad_signature = Some(now),
         }

@@ -74,6 +74,8 @@ pub(super) struct Memory {
     /// A tag says something about the document at its own address alone (RFC 9110 §8.8.3).
     etag: Option<(Endpoint, HeaderValue)>,
     body: Option<Bytes>,
+    /// The set holds no usable key, and is looked at again soon.
+    is_empty: bool,
 }
 
 /// An attempt's outcome.
@@ -97,16 +99,18 @@ pub(super) async fn fetch(
     let located = memory.endpoint.take();
     let answer = ask(&endpoint, policy, transport, memory).await?;
     let fresh_for = fresh_for(answer.headers(), policy);
+    let soon = policy.min_interval.max(SHORTEST_INTERVAL);
     if answer.status() == StatusCode::NOT_MODIFIED || memory.body.as_ref() == Some(answer.body()) {
         memory.endpoint = located;
-        return Ok(Fetched { changed: None, fresh_for });
+        return Ok(Fetched { changed: None, fresh_for: if memory.is_empty { soon } else { fresh_for } });
     }
     let set = KeySet::read(answer.body(), rules)
         .map_err(|source| FetchError::Keys { url: endpoint.as_str().to_owned(), source })?;
     memory.endpoint = located;
     memory.etag = answer.headers().get(header::ETAG).map(|tag| (endpoint, tag.clone()));
     memory.body = Some(answer.into_body());
-    Ok(Fetched { changed: Some(set), fresh_for })
+    memory.is_empty = set.keys().is_empty();
+    Ok(Fetched { changed: Some(set), fresh_for: if memory.is_empty { soon } else { fresh_for } })
 }
 
 /// The URL of the keys; an address found by discovery is kept for the longest interval.

@@ -138,18 +138,21 @@ impl RemoteKeys {
         self.shared.snapshot.load().trouble.clone()
     }
 
+    /// Whether the refresher is gone, and it is time to start it again.
+    pub(crate) fn is_neglected(&self, now: Duration) -> bool {
+        self.shared.has_ended.load(Ordering::Acquire) && self.may_answer(&KeyQuestion::Neglected, now)
+    }
+
     /// Asks for fresher keys and waits for the attempt, no longer than the policy's patience.
     pub(crate) async fn ask(&self, question: &KeyQuestion) -> KeyAnswer {
-        self.see_to_refresher();
         let shared = &*self.shared;
         let mut patience = shared.clock.sleep(shared.policy.patience);
-        // An attempt that was under way may have been answered before the key was published: then once more.
-        for _ in 0..2 {
-            // Subscribed before the question is put: an attempt that ends in between counts.
-            let mut attempts = shared.attempts.subscribe();
+        for round in 0..2 {
             let now = shared.clock.now().monotonic();
-            let began_before = shared.snapshot.load().in_flight;
-            if !began_before {
+            let before = shared.snapshot.load_full();
+            // It may be answered, or have been, as things were before the question arose: then once more.
+            let is_older = before.in_flight && round == 0;
+            if !before.in_flight {
                 if !self.may_answer(question, now) {
                     return KeyAnswer::Attempted;
                 }
@@ -158,20 +161,22 @@ impl RemoteKeys {
                     Granted::Joined => {}
                     Granted::Nothing => return KeyAnswer::Attempted,
                 }
-            }
-            tokio::select! {
-                biased;
-                _ = attempts.changed() => {}
-                () = &mut patience => return KeyAnswer::TimedOut,
-            }
-            match question {
-                KeyQuestion::UnknownKey(Some(id)) if began_before && shared.is_unknown(id) => {}
-                KeyQuestion::UnknownKey(Some(id)) if shared.is_unknown(id) => {
-                    let now = shared.clock.now().monotonic();
-                    shared.unknown.insert(id, now, now.saturating_add(shared.policy.unknown_for));
+                if !self.has_refresher() || *question == KeyQuestion::Neglected {
                     return KeyAnswer::Attempted;
                 }
-                _ => return KeyAnswer::Attempted,
+            }
+            let mut attempts = shared.attempts.subscribe();
+            tokio::select! {
+                biased;
+                _ = attempts.wait_for(|ended| *ended > before.ended) => {}
+                () = &mut patience => return KeyAnswer::TimedOut,
+            }
+            if !is_older {
+                shared.note_if_unknown(question);
+                return KeyAnswer::Attempted;
+            }
+            if !shared.is_still_open(question, before.generation) {
+                return KeyAnswer::Attempted;
             }
         }
         KeyAnswer::Attempted
@@ -179,26 +184,37 @@ impl RemoteKeys {
 
     /// Waits until there are keys.
     pub(crate) async fn loaded(&self, clock: &SharedClock) {
-        self.see_to_refresher();
         let mut attempts = self.shared.attempts.subscribe();
-        while self.current(clock.now().monotonic()).is_none() && attempts.changed().await.is_ok() {}
+        while self.current(clock.now().monotonic()).is_none() {
+            let now = clock.now().monotonic();
+            let may_start =
+                || self.shared.demand.ask(&KeyQuestion::NoKeys, now, &self.shared.policy) != Granted::Nothing;
+            if self.shared.has_ended.load(Ordering::Acquire) && may_start() {
+                self.has_refresher();
+            }
+            if attempts.changed().await.is_err() {
+                return;
+            }
+        }
     }
 
-    /// Starts the refresher again where the runtime that it ran on is gone: an authorizer may outlive it.
-    fn see_to_refresher(&self) {
-        if !self.shared.has_ended.load(Ordering::Acquire) {
-            return;
+    /// Whether there is a refresher, having started it again where the runtime that it ran on is gone: an authorizer
+    /// may outlive it. Only to be asked once a fetch was granted, lest junk starts one after the other.
+    fn has_refresher(&self) -> bool {
+        let shared = &self.shared;
+        if !shared.has_ended.load(Ordering::Acquire) {
+            return true;
         }
         let mut refresher = self.refresher.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.shared.has_ended.load(Ordering::Acquire) {
-            let again = Refresher(Arc::clone(&self.shared));
-            self.shared.has_ended.store(false, Ordering::Release);
-            self.shared.snapshot.store(Arc::new(self.shared.snapshot.load().started()));
+        if shared.has_ended.load(Ordering::Acquire) {
+            shared.has_ended.store(false, Ordering::Release);
+            shared.snapshot.store(Arc::new(shared.snapshot.load().started()));
             // Without a runtime the new refresher is dropped, and has ended as the old one.
-            if let Ok(task) = TaskGuard::spawn(keep_fresh(again)) {
+            if let Ok(task) = TaskGuard::spawn(keep_fresh(Refresher(Arc::clone(shared)))) {
                 *refresher = task;
             }
         }
+        !shared.has_ended.load(Ordering::Acquire)
     }
 }
 
@@ -206,12 +222,11 @@ impl RemoteKeys {
 struct Refresher(Arc<Shared>);
 
 impl Drop for Refresher {
+    /// Reads no clock: it may be one that panicked.
     fn drop(&mut self) {
-        let now = self.0.clock.now().monotonic();
-        let after = self.0.snapshot.load().failed("the refresher has ended", Duration::ZERO, now);
-        self.0.snapshot.store(Arc::new(after));
+        let after = self.0.snapshot.load().failed("the refresher has ended", Duration::ZERO, Duration::ZERO);
+        self.0.publish(after);
         self.0.has_ended.store(true, Ordering::Release);
-        self.0.attempts.send_modify(|attempts| *attempts += 1);
     }
 }
 
@@ -271,15 +286,41 @@ impl Shared {
                 before.failed(&trouble, jittered(backoff(before.failures)), now)
             }
         };
+        self.publish(after);
+    }
+
+    /// Lets everybody see what an attempt came to, then wakes those who wait for it.
+    fn publish(&self, after: Snapshot) {
+        let ended = after.ended;
         self.snapshot.store(Arc::new(after));
-        self.attempts.send_modify(|attempts| *attempts += 1);
+        self.attempts.send_replace(ended);
+    }
+
+    /// Whether an attempt that began before the question has not answered it.
+    fn is_still_open(&self, question: &KeyQuestion, generation: u64) -> bool {
+        let snapshot = self.snapshot.load();
+        match question {
+            KeyQuestion::UnknownKey(Some(id)) => self.is_unknown(&snapshot, id),
+            KeyQuestion::UnknownKey(None) | KeyQuestion::BadSignature => {
+                snapshot.failures == 0 && snapshot.generation == generation
+            }
+            KeyQuestion::NoKeys | KeyQuestion::Neglected => false,
+        }
+    }
+
+    /// Remembers a name that a fresh set does not have.
+    fn note_if_unknown(&self, question: &KeyQuestion) {
+        let KeyQuestion::UnknownKey(Some(id)) = question else { return };
+        if self.is_unknown(&self.snapshot.load(), id) {
+            let now = self.clock.now().monotonic();
+            self.unknown.insert(id, now, now.saturating_add(self.policy.unknown_for));
+        }
     }
 
     /// A fresh set without this key is an answer; a failed attempt is none.
-    fn is_unknown(&self, key_id: &str) -> bool {
-        let snapshot = self.snapshot.load();
+    fn is_unknown(&self, snapshot: &Snapshot, key_id: &str) -> bool {
         let keys = snapshot.keys(self.clock.now().monotonic());
-        !snapshot.in_flight && snapshot.failures == 0 && keys.is_some_and(|keys| !keys.knows(key_id))
+        snapshot.failures == 0 && keys.is_some_and(|keys| !keys.knows(key_id))
     }
 }
 

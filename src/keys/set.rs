@@ -193,8 +193,7 @@ impl KeySet {
         let mut tried: [Option<&PreparedKey>; MAX_TRIES] = [None; MAX_TRIES];
         let mut is_known = false;
         for key in of_name.chain(of_no_name) {
-            // A key without a name says nothing about a name.
-            is_known |= key_id.is_none() || key.key_id().is_some();
+            is_known = true;
             let prepared = &**key.prepared();
             let was_tried = |slot: &Option<&PreparedKey>| slot.is_some_and(|other| std::ptr::eq(other, prepared));
             if key.algorithm() != algorithm || tried.iter().any(was_tried) {
@@ -205,6 +204,10 @@ impl KeySet {
                 return KeyMatch::Verified;
             }
             *slot = Some(prepared);
+        }
+        // Keys without a name were worth a try, and say nothing about a name.
+        if key_id.is_some() && named.is_empty() {
+            return KeyMatch::Unknown;
         }
         match (is_known, tried[0].is_some()) {
             (_, true) => KeyMatch::Refuted,

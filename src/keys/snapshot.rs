@@ -15,6 +15,8 @@ pub(super) struct Snapshot {
     /// From when on the keys must not be used any more.
     usable_until: Duration,
     pub(super) in_flight: bool,
+    /// How many attempts have ended.
+    pub(super) ended: u64,
     /// Attempts that failed since the last one that did not.
     pub(super) failures: u32,
     /// What is wrong, as the last attempt found it.
@@ -48,7 +50,6 @@ impl Snapshot {
         let keys = changed.or_else(|| self.keys.clone());
         // An issuer that publishes nothing usable has withdrawn what it published before.
         let is_empty = keys.as_ref().is_some_and(|keys| keys.keys().is_empty());
-        let fresh_for = if is_empty { policy.min_interval } else { fresh_for };
         let next_attempt = now.saturating_add(fresh_for);
         Self {
             generation,
@@ -57,6 +58,7 @@ impl Snapshot {
             next_attempt,
             usable_until: next_attempt.saturating_add(policy.max_stale),
             in_flight: false,
+            ended: self.ended + 1,
             failures: 0,
         }
     }
@@ -66,6 +68,7 @@ impl Snapshot {
             trouble: Some(trouble.into()),
             next_attempt: now.saturating_add(retry_in),
             in_flight: false,
+            ended: self.ended + 1,
             failures: self.failures.saturating_add(1),
             ..self.clone()
         }

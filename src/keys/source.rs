@@ -231,6 +231,14 @@ impl Keys {
         }
     }
 
+    /// Whether nobody keeps the keys fresh, and it is time that somebody does.
+    pub(crate) fn is_neglected(&self, now: Duration) -> bool {
+        match self {
+            Self::Fixed(_) => false,
+            Self::Remote(remote) => remote.is_neglected(now),
+        }
+    }
+
     /// What is wrong with the keys, if anything.
     pub(crate) fn trouble(&self) -> Option<Arc<str>> {
         match self {

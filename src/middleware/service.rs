@@ -113,6 +113,7 @@ pub(super) fn admit<B>(request: &mut Request<B>, permit: Permit, absent: Option<
     let extensions = request.extensions_mut();
     match (permit.into_token(), absent) {
         (Some(token), _) => {
+            extensions.remove::<Unauthenticated>();
             extensions.insert(token);
         }
         (None, absent) => {

@@ -171,6 +171,10 @@ fn check(route: &Route) -> Result<(), RouteTableError> {
     if is_ambiguous(&route.path.replace(['{', '}', '*'], "")) {
         return Err(path_error("an ambiguous path (repeated slashes, dot segments, encodings) is never matched"));
     }
+    // Decoded, they would be taken for a parameter's.
+    if route.path.to_ascii_uppercase().contains("%7B") || route.path.to_ascii_uppercase().contains("%7D") {
+        return Err(path_error("encoded braces"));
+    }
     // matchit numbers them by letter, and panics when it runs out.
     if route.path.replace("{{", "").matches('{').count() > MAX_PARAMETERS {
         return Err(path_error("more parameters than can be matched"));

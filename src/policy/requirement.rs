@@ -31,6 +31,8 @@ pub struct Requirement {
     pub(super) conditions: Vec<Condition>,
     pub(super) freshness: Freshness,
     pub(super) on_outage: Option<OnOutage>,
+    /// An alternative of no scopes was added by hand: an empty list from elsewhere, which must not open the route.
+    is_spoilt: bool,
     accepted: Option<Audiences>,
     implications: Arc<Implications>,
 }
@@ -52,6 +54,7 @@ impl Requirement {
             conditions: Vec::new(),
             freshness: Freshness::Cached,
             on_outage: None,
+            is_spoilt: false,
             accepted: None,
             implications: Arc::default(),
         }
@@ -98,7 +101,9 @@ impl Requirement {
     /// An alternative: what stood before, or all of these scopes.
     #[must_use]
     pub fn or_all_of<'s>(mut self, scopes: impl IntoIterator<Item = &'s str>) -> Self {
-        self.any_of.push(owned(scopes));
+        let scopes = owned(scopes);
+        self.is_spoilt |= scopes.is_empty();
+        self.any_of.push(scopes);
         self
     }
 
@@ -185,7 +190,7 @@ impl Requirement {
         if self.access == Access::Public && self.demands_something() {
             return Err("public, and yet demands something of a token");
         }
-        if self.any_of.len() > 1 && self.any_of.iter().any(Vec::is_empty) {
+        if self.is_spoilt || self.any_of.len() > 1 && self.any_of.iter().any(Vec::is_empty) {
             return Err("an alternative without scopes beside others: any valid token would pass");
         }
         if self.audiences.iter().flatten().any(|audience| audience.is_empty()) {
@@ -217,7 +222,7 @@ impl Requirement {
         let held = token.scopes();
         let satisfied =
             |alternative: &Vec<Box<str>>| alternative.iter().all(|scope| self.implications.satisfied(scope, held));
-        if !self.any_of.iter().any(satisfied) {
+        if self.is_spoilt || !self.any_of.iter().any(satisfied) {
             return Err(PolicyRefusal::Scope);
         }
         if !self.conditions.iter().all(|condition| condition.holds(token)) {

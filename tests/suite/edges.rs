@@ -229,3 +229,11 @@ async fn a_condition_of_an_issuer_holds_for_every_token() {
         assert_eq!(kind(&world, &token.build()).await, Err(RejectionKind::InvalidToken));
     }
 }
+
+#[test]
+fn all_of_nothing_twice_is_not_everybody_either() {
+    for requirement in [Requirement::any_of([]).or_all_of([]), Requirement::all_of([]).or_all_of([])] {
+        let table = RouteTable::builder().any("/admin", requirement).otherwise(Unlisted::Deny);
+        assert!(table.is_err(), "{}", table.unwrap());
+    }
+}

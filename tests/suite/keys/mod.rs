@@ -6,6 +6,7 @@ mod formats;
 mod freshness;
 mod hostile;
 mod resilience;
+mod revival;
 mod rotation;
 mod sets;
 

@@ -29,6 +29,16 @@ fn token(key: &TestKey, clock: &ManualClock) -> String {
         .build()
 }
 
+/// Trusts that one key.
+fn authorizer(key: &TestKey, clock: &ManualClock) -> Authorizer {
+    Authorizer::builder()
+        .issuer(Issuer::with_keys(ISSUER, KeySource::json(key.jwk().to_string())).audience(TokenBuilder::AUDIENCE))
+        .routes(RouteTable::builder().otherwise(Unlisted::Deny).unwrap())
+        .clock(clock.clone())
+        .build()
+        .unwrap()
+}
+
 fn verification(criterion: &mut Criterion) {
     let clock = ManualClock::new();
     for algorithm in [Algorithm::RS256, Algorithm::ES256, Algorithm::Ed25519] {
@@ -43,12 +53,7 @@ fn verification(criterion: &mut Criterion) {
             bencher.iter(|| raw.verify_sig(black_box(message.as_bytes()), black_box(&signature)).unwrap());
         });
 
-        let authorizer = Authorizer::builder()
-            .issuer(Issuer::with_keys(ISSUER, KeySource::json(key.jwk().to_string())).audience(TokenBuilder::AUDIENCE))
-            .routes(RouteTable::builder().otherwise(Unlisted::Deny).unwrap())
-            .clock(clock.clone())
-            .build()
-            .unwrap();
+        let authorizer = authorizer(&key, &clock);
         let requirement = Arc::new(Requirement::scope("agents:read"));
         let decide = |token: &str| {
             let input = Input::new(Bearer::parse(token.as_bytes(), DEFAULT_MAX_LEN).map(Some), &requirement);
@@ -78,12 +83,7 @@ fn verification(criterion: &mut Criterion) {
 fn refusals(criterion: &mut Criterion) {
     let clock = ManualClock::new();
     let key = TestKey::shared(Algorithm::RS256);
-    let authorizer = Authorizer::builder()
-        .issuer(Issuer::with_keys(ISSUER, KeySource::json(key.jwk().to_string())).audience(TokenBuilder::AUDIENCE))
-        .routes(RouteTable::builder().otherwise(Unlisted::Deny).unwrap())
-        .clock(clock.clone())
-        .build()
-        .unwrap();
+    let authorizer = authorizer(&key, &clock);
     let requirement = Arc::new(Requirement::authenticated());
     let builder = || TokenBuilder::new(ISSUER, &key, clock.now().wall());
     let rows = [

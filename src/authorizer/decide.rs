@@ -147,27 +147,19 @@ impl Authorizer {
         if issuer.keys.is_neglected(now.monotonic()) && !answers.keys_asked {
             return Err(Stop::Need(Need { issuer: position, question: KeyQuestion::Neglected }));
         }
-        let key_id = token.key_id().map(Into::into);
-        // Asked for this very request, and in vain: whether there is another key, nobody could say.
-        let in_vain = answers.keys_asked && (answers.keys_timed_out || issuer.keys.in_trouble());
-        token.verify(&issuer.rules, &keys, generation).map_err(|error| match error {
-            SignatureError::Token(reason) => invalid(reason),
-            SignatureError::BadSignature => {
-                let refuse = || if in_vain { self.unavailable(issuer, now) } else { invalid(TokenError::Signature) };
-                self.need_or(position, KeyQuestion::BadSignature, answers, now, refuse)
-            }
-            SignatureError::OtherAlgorithm => {
-                let refuse = || if in_vain { self.unavailable(issuer, now) } else { invalid(TokenError::Algorithm) };
-                self.need_or(position, KeyQuestion::BadSignature, answers, now, refuse)
-            }
-            SignatureError::UnknownKey => {
-                // Whether the key exists, only the issuer knows; if it cannot be asked, that is our trouble.
-                let refuse = || match issuer.keys.in_trouble() || answers.keys_timed_out {
-                    true => self.unavailable(issuer, now),
-                    false => invalid(TokenError::UnknownKey),
-                };
-                self.need_or(position, KeyQuestion::UnknownKey(key_id), answers, now, refuse)
-            }
+        token.verify(&issuer.rules, &keys, generation).map_err(|error| {
+            // Whether there is another key, only the issuer knows; if it cannot be asked, that is our trouble. For a
+            // name that we do know it is, where this very request asked in vain.
+            let in_doubt = issuer.keys.in_trouble() || answers.keys_timed_out;
+            let in_vain = in_doubt && answers.keys_asked;
+            let (question, reason, is_ours) = match error {
+                SignatureError::Token(reason) => return invalid(reason),
+                SignatureError::UnknownKey(id) => (KeyQuestion::UnknownKey(id), TokenError::UnknownKey, in_doubt),
+                SignatureError::BadSignature => (KeyQuestion::BadSignature, TokenError::Signature, in_vain),
+                SignatureError::OtherAlgorithm => (KeyQuestion::BadSignature, TokenError::Algorithm, in_vain),
+            };
+            let refuse = || if is_ours { self.unavailable(issuer, now) } else { invalid(reason) };
+            self.need_or(position, question, answers, now, refuse)
         })
     }
 

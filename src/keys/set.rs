@@ -191,9 +191,7 @@ impl KeySet {
         let of_no_name = keys.iter().filter(|_| key_id.is_none());
 
         let mut tried: [Option<&PreparedKey>; MAX_TRIES] = [None; MAX_TRIES];
-        let mut is_known = false;
         for key in of_name.chain(of_no_name) {
-            is_known = true;
             let prepared = &**key.prepared();
             let was_tried = |slot: &Option<&PreparedKey>| slot.is_some_and(|other| std::ptr::eq(other, prepared));
             if key.algorithm() != algorithm || tried.iter().any(was_tried) {
@@ -206,13 +204,11 @@ impl KeySet {
             *slot = Some(prepared);
         }
         // Keys without a name were worth a try, and say nothing about a name.
-        if key_id.is_some() && named.is_empty() {
-            return KeyMatch::Unknown;
-        }
-        match (is_known, tried[0].is_some()) {
-            (_, true) => KeyMatch::Refuted,
-            (true, false) => KeyMatch::OtherAlgorithm,
-            (false, false) => KeyMatch::Unknown,
+        let is_unknown = if key_id.is_some() { named.is_empty() } else { keys.is_empty() };
+        match (is_unknown, tried[0].is_some()) {
+            (true, _) => KeyMatch::Unknown,
+            (false, true) => KeyMatch::Refuted,
+            (false, false) => KeyMatch::OtherAlgorithm,
         }
     }
 

@@ -63,8 +63,7 @@ impl<B: From<Bytes> + Default> Respond<B> for JsonResponder {
 
 impl<B: Default> Respond<B> for EmptyResponder {
     fn respond(&self, rejection: &Rejection, request: &RequestHead<'_>) -> Response<B> {
-        let head = if is_grpc(request.headers) { rejection.grpc_head() } else { rejection.http_head() };
-        head.map(|()| B::default())
+        rejection.head(request).map(|()| B::default())
     }
 }
 
@@ -73,8 +72,7 @@ where
     F: Fn(&Rejection, Response<()>) -> Response<B> + Clone,
 {
     fn respond(&self, rejection: &Rejection, request: &RequestHead<'_>) -> Response<B> {
-        let head = if is_grpc(request.headers) { rejection.grpc_head() } else { rejection.http_head() };
-        let mut response = (self.0)(rejection, head);
+        let mut response = (self.0)(rejection, rejection.head(request));
         // Whatever the closure kept of the head, outer layers can see why.
         response.extensions_mut().insert(rejection.clone());
         response
@@ -82,8 +80,13 @@ where
 }
 
 impl Rejection {
+    /// The head in the client's terms.
+    fn head(&self, request: &RequestHead<'_>) -> Response<()> {
+        if is_grpc(request.headers) { self.grpc_head() } else { self.http_head() }
+    }
+
     /// Status, challenge, `Retry-After`, and the rejection itself among the extensions.
-    pub(crate) fn http_head(&self) -> Response<()> {
+    fn http_head(&self) -> Response<()> {
         let wire = self.kind.wire();
         let mut response = Response::new(());
         *response.status_mut() = StatusCode::from_u16(wire.status).unwrap_or(StatusCode::FORBIDDEN);

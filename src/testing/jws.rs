@@ -27,7 +27,7 @@ pub fn verify_jws(jws: &str, keys: &KeySet) -> Result<Vec<u8>, TokenError> {
     let jws = Jws::parse(jws.as_bytes())?;
     jws.check_algorithm(&KeySource::set(keys.clone()).default_algorithms())?;
     jws.check_signature(keys).map_err(|error| match error {
-        SignatureError::UnknownKey => TokenError::UnknownKey,
+        SignatureError::UnknownKey(_) => TokenError::UnknownKey,
         SignatureError::BadSignature => TokenError::Signature,
         SignatureError::OtherAlgorithm => TokenError::Algorithm,
         SignatureError::Token(error) => error,

@@ -42,7 +42,7 @@ impl<'t> Jws<'t> {
         match keys.find(self.header.key_id.as_deref(), algorithm, |key| key.verify(message, &signature).is_ok()) {
             KeyMatch::Verified => Ok(()),
             KeyMatch::Refuted => Err(SignatureError::BadSignature),
-            KeyMatch::Unknown => Err(SignatureError::UnknownKey),
+            KeyMatch::Unknown => Err(SignatureError::UnknownKey(self.header.key_id.clone())),
             KeyMatch::OtherAlgorithm => Err(SignatureError::OtherAlgorithm),
         }
     }

@@ -54,11 +54,6 @@ impl<'t> UnverifiedToken<'t> {
         self.claims.issuer.as_deref()
     }
 
-    /// The key it claims to be signed with.
-    pub(crate) fn key_id(&self) -> Option<&str> {
-        self.jws.header.key_id.as_deref()
-    }
-
     /// Refuses what no signature could make acceptable.
     pub(crate) fn check(&self, rules: &TokenRules, audiences: &Audiences, now: UnixTime) -> Result<(), TokenError> {
         self.jws.check_algorithm(&rules.algorithms)?;
@@ -89,8 +84,8 @@ impl<'t> UnverifiedToken<'t> {
 /// Why the keys at hand do not vouch for a token; all but the last may change with fresher keys.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum SignatureError {
-    /// No key answers to the token's `kid`.
-    UnknownKey,
+    /// No key answers to the token's `kid`, which is this.
+    UnknownKey(Option<Box<str>>),
     /// A key was there and the signature is not its.
     BadSignature,
     /// A key was there, of another algorithm.

@@ -22,6 +22,28 @@ async fn ask(authorizer: Authorizer, token: String) -> Result<(), RejectionKind>
     authorizer.authorize(&authorizer.input(&headers, &requirement)).await.map_err(|r| r.kind()).map(|_| ())
 }
 
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+/// An authorizer with keys, whose refresher has ended with the runtime that it was built on.
+fn outliving_its_runtime() -> (ManualClock, TestIssuer, Authorizer) {
+    let clock = ManualClock::new();
+    let issuer = TestIssuer::builder().clock(clock.clone()).in_process("https://issuer.test");
+    let authorizer = runtime().block_on(async {
+        let authorizer = Authorizer::builder()
+            .issuer(Issuer::discover(issuer.url()).audience(TokenBuilder::AUDIENCE))
+            .routes(RouteTable::builder().otherwise(Unlisted::Authenticated).unwrap())
+            .shared_transport(issuer.transport())
+            .clock(clock.clone())
+            .build()
+            .unwrap();
+        authorizer.ready(Duration::from_secs(1)).await.unwrap();
+        authorizer
+    });
+    (clock, issuer, authorizer)
+}
+
 /// Lets the other threads get on until that many wait by the clock.
 async fn until_waiting(world: &World, sleepers: usize) {
     while world.clock.sleepers() < sleepers {
@@ -52,20 +74,7 @@ async fn a_crowd_that_joined_an_older_fetch_gets_the_answer_of_the_next_threat_1
 
 #[test]
 fn a_runtime_for_each_call_does_not_lift_the_cooldown_threat_18() {
-    let clock = ManualClock::new();
-    let issuer = TestIssuer::builder().clock(clock.clone()).in_process("https://issuer.test");
-    let build = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let authorizer = build().block_on(async {
-        let authorizer = Authorizer::builder()
-            .issuer(Issuer::discover(issuer.url()).audience(TokenBuilder::AUDIENCE))
-            .routes(RouteTable::builder().otherwise(Unlisted::Authenticated).unwrap())
-            .shared_transport(issuer.transport())
-            .clock(clock.clone())
-            .build()
-            .unwrap();
-        authorizer.ready(Duration::from_secs(1)).await.unwrap();
-        authorizer
-    });
+    let (_, issuer, authorizer) = outliving_its_runtime();
     issuer.reset_asked();
     for _ in 0..50 {
         let good = issuer.token().build();
@@ -75,7 +84,7 @@ fn a_runtime_for_each_call_does_not_lift_the_cooldown_threat_18() {
             .enumerate()
             .map(|(i, c)| if i == 10 { if c == 'A' { 'B' } else { 'A' } } else { c })
             .collect();
-        let verdict = build().block_on(ask(authorizer.clone(), format!("{head}.{flipped}")));
+        let verdict = runtime().block_on(ask(authorizer.clone(), format!("{head}.{flipped}")));
         assert!(verdict.is_err());
     }
     assert!(issuer.asked().jwks <= 2, "{} fetches for 50 forged tokens in one instant", issuer.asked().jwks);
@@ -83,25 +92,12 @@ fn a_runtime_for_each_call_does_not_lift_the_cooldown_threat_18() {
 
 #[test]
 fn a_refresher_that_ended_is_started_again_by_tokens_that_pass_threat_19() {
-    let clock = ManualClock::new();
-    let issuer = TestIssuer::builder().clock(clock.clone()).in_process("https://issuer.test");
-    let build = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let authorizer = build().block_on(async {
-        let authorizer = Authorizer::builder()
-            .issuer(Issuer::discover(issuer.url()).audience(TokenBuilder::AUDIENCE))
-            .routes(RouteTable::builder().otherwise(Unlisted::Authenticated).unwrap())
-            .shared_transport(issuer.transport())
-            .clock(clock.clone())
-            .build()
-            .unwrap();
-        authorizer.ready(Duration::from_secs(1)).await.unwrap();
-        authorizer
-    });
+    let (clock, issuer, authorizer) = outliving_its_runtime();
     let stolen = issuer.token().build();
     let old = issuer.current_key();
     issuer.rotate();
     issuer.retire(old.key_id());
-    build().block_on(async {
+    runtime().block_on(async {
         for _ in 0..5 {
             clock.advance(Duration::from_secs(600));
             clock.settle().await;
@@ -186,4 +182,29 @@ async fn a_clock_that_panics_ends_the_refresher_and_not_the_process() {
     }
     let _ = UnixTime::from_secs(0);
     eprintln!("survived");
+}
+
+#[tokio::test]
+async fn junk_beside_a_key_without_a_name_does_not_use_up_what_a_new_kid_needs_threat_18() {
+    let world = World::new().await;
+    let publish = |keys: &[&TestKey], named: bool| {
+        let jwk = |key: &&TestKey| {
+            let mut jwk = key.jwk();
+            if !named {
+                jwk.as_object_mut().unwrap().remove("kid");
+            }
+            jwk
+        };
+        world.issuer.publish_raw(json!({ "keys": keys.iter().map(jwk).collect::<Vec<_>>() }));
+    };
+    publish(&[&world.issuer.current_key()], false);
+    world.advance(Duration::from_secs(301)).await;
+    let forged = world.issuer.token().without_header("kid").tampered().build();
+    assert_eq!(world.check(&forged).await.asked.jwks, 1, "a bad signature, once");
+
+    let new = TestKey::generate(Algorithm::ES256, "new");
+    publish(&[&new], true);
+    world.issuer.sign_with(new);
+    let outcome = world.check(&world.issuer.token().build()).await;
+    assert!(outcome.verdict.is_ok(), "an unknown kid has its own cooldown: {outcome:?}");
 }

@@ -24,8 +24,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("token", &["clock", "credential", "crypto", "keys"]),
     // tasks: the refresher of a remote set is spawned by the one place that spawns.
     ("keys", &["clock", "crypto", "issuer", "observe", "tasks"]),
-    // As yet only words: who asks an issuer about a token will also need keys, crypto, issuer, clock and observe.
-    ("status", &["token"]),
+    ("status", &["clock", "crypto", "token"]),
     // token: a requirement is a statement about scopes and audiences, and its conditions read a verified token.
     ("policy", &["status", "token"]),
     // No status: nothing is refused yet because of it.

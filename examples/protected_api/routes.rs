@@ -7,7 +7,9 @@ use axum::{
     response::IntoResponse,
     routing::{any, get},
 };
-use portcullis::{AccessToken, AuthorizeLayer, Authorizer, Requirement, RouteTable, RouteTableError, Unlisted};
+use portcullis::{
+    AccessToken, AuthorizeLayer, Authorizer, Requirement, RouteTable, RouteTableError, Unlisted, clock::UnixTime,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -82,7 +84,7 @@ async fn whoami(token: Option<AccessToken<Claims>>) -> Json<Whoami> {
         iss: token.issuer().map(str::to_owned),
         aud: token.claims().aud.clone(),
         scope: (!token.scopes().is_empty()).then(|| token.scopes().iter().map(str::to_owned).collect()),
-        exp: Some(token.expires_at().as_secs()),
+        exp: token.expires_at().map(UnixTime::as_secs),
         jti: token.token_id().map(str::to_owned),
     }))
 }

@@ -218,6 +218,7 @@ fn trusted(issuer: Issuer, environment: &KeysEnvironment) -> Result<TrustedIssue
         leeway: issuer.leeway,
         max_age: issuer.max_age,
         scope_claim: issuer.scope_claim,
+        grant_claims: issuer.grant_claims,
         conditions: issuer.conditions,
     };
     Ok(TrustedIssuer { rules: Arc::new(rules), keys })

@@ -109,7 +109,8 @@ impl Authorizer {
         let known: &VerifiedToken = input.known?;
         let vouches = |issuer: &TrustedIssuer| {
             Arc::ptr_eq(&issuer.rules, known.rules())
-                && issuer.keys.generation(now.monotonic()) == Some(known.key_generation())
+                && known.key_generation().is_some()
+                && issuer.keys.generation(now.monotonic()) == known.key_generation()
         };
         (self.inner.issuers.iter().any(vouches) && known.is_of(bearer.as_bytes())).then_some(known)
     }

@@ -30,6 +30,7 @@ pub struct Issuer {
     pub(super) leeway: Duration,
     pub(super) max_age: Option<Duration>,
     pub(super) scope_claim: Option<Box<str>>,
+    pub(super) grant_claims: Vec<Box<str>>,
     pub(super) conditions: Vec<Condition>,
 }
 
@@ -97,6 +98,14 @@ impl Issuer {
         self
     }
 
+    /// A claim that names a grant the token stems from; with a leading slash a JSON pointer. Tokens can then be revoked
+    /// by it. May be said more than once, as for a grant and the one it was delegated from.
+    #[must_use]
+    pub fn grant_claim(mut self, name: &str) -> Self {
+        self.grant_claims.push(name.into());
+        self
+    }
+
     /// A condition on the claims of every token, where the standard ones do not tell its tokens apart: a tenant, a
     /// client. A token that does not meet it is refused with 401. `name` is printed, the claims are not.
     ///
@@ -151,6 +160,7 @@ impl IssuerWithoutAudience {
             leeway: Duration::from_secs(30),
             max_age: None,
             scope_claim: None,
+            grant_claims: Vec::new(),
             conditions: Vec::new(),
         }
     }

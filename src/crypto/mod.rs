@@ -5,11 +5,13 @@
 mod algorithm;
 pub(crate) mod base64url;
 mod der;
+mod digest;
 mod key;
 #[cfg(feature = "testing")]
 pub(crate) mod signing;
 
 pub(crate) use algorithm::KeyKind;
 pub use algorithm::{Algorithm, UnknownAlgorithm};
+pub(crate) use digest::Sha256;
 pub use key::KeyError;
 pub(crate) use key::{Curve, PreparedKey};

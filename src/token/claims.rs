@@ -32,6 +32,12 @@ pub(crate) struct Claims {
     pub(crate) scope: Option<TextOrTexts>,
     /// `scp`, as some servers call it.
     pub(crate) scp: Option<TextOrTexts>,
+    /// `sid`: the session it was issued in (OpenID Connect Front-Channel Logout §3).
+    pub(crate) session_id: Option<Box<str>>,
+    /// `act`: the `sub` of whoever acts, and of whom they act for in turn (RFC 8693 §4.1).
+    pub(crate) actors: Vec<Box<str>>,
+    /// `token_type`, in answers to introspection requests (RFC 7662 §2.2).
+    pub(crate) token_type: Option<Box<str>>,
     pub(crate) marks: Marks,
 }
 
@@ -108,10 +114,25 @@ impl Claims {
             "iat" => self.issued_at = Some(UnixTime::from_secs(typed::<NumericDate, _>("iat", map, wrong)?.floor)),
             "scope" => self.scope = Some(typed("scope", map, wrong)?),
             "scp" => self.scp = Some(typed("scp", map, wrong)?),
+            // Not ours to judge the types of: these only tell what may be revoked together, and what an
+            // issuer calls the token.
+            "sid" => self.session_id = text(&map.next_value()?),
+            "act" => self.actors = actors(&map.next_value()?),
+            "token_type" => self.token_type = text(&map.next_value()?),
             other => self.marks.read(other, map)?,
         }
         Ok(())
     }
+}
+
+fn text(value: &Value) -> Option<Box<str>> {
+    value.as_str().map(Into::into)
+}
+
+/// From the outermost, who acts now, inwards.
+fn actors(act: &Value) -> Vec<Box<str>> {
+    let links = std::iter::successors(Some(act), |link| link.get("act"));
+    links.filter_map(|link| text(link.get("sub")?)).collect()
 }
 
 /// The value of the claim `name`, which an error is then known to be about.

@@ -71,13 +71,8 @@ impl<'t> UnverifiedToken<'t> {
         generation: u64,
     ) -> Result<VerifiedToken, SignatureError> {
         self.jws.check_signature(keys)?;
-        let scopes = rules.scopes(&self.claims, &self.payload).map_err(SignatureError::Token)?;
-        let text = self.jws.text().into();
-        let token = VerifiedToken::new(Arc::clone(rules), generation, self.claims, scopes, self.payload.into(), text);
-        match rules.conditions.iter().all(|condition| condition.holds(&token)) {
-            true => Ok(token),
-            false => Err(SignatureError::Token(TokenError::Condition)),
-        }
+        VerifiedToken::new(rules, Some(generation), self.claims, self.payload, self.jws.text())
+            .map_err(SignatureError::Token)
     }
 }
 

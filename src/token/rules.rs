@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde::Deserialize as _;
+use serde_json::Value;
 
 use super::{
     Claims, Condition, ScopeSet, TokenError,
@@ -35,6 +36,8 @@ pub(crate) struct TokenRules {
     pub(crate) leeway: Duration,
     pub(crate) max_age: Option<Duration>,
     pub(crate) scope_claim: Option<Box<str>>,
+    /// The claims that name the grants a token stems from.
+    pub(crate) grant_claims: Vec<Box<str>>,
     pub(crate) conditions: Vec<Condition>,
 }
 
@@ -96,20 +99,40 @@ impl TokenRules {
         if self.token_type == TokenType::AccessTokenJwt {
             require_rfc9068(claims)?;
         }
-        self.check_time(claims.expires_at, claims.not_before, claims.issued_at, now)
+        if claims.expires_at.is_none() {
+            return Err(TokenError::MissingClaim("exp"));
+        }
+        self.check_life(claims.expires_at, claims.not_before, claims.issued_at, now)
     }
 
-    /// Whether `now` lies within a token's life. `exp` is always required; the rest where it is there.
-    pub(super) fn check_time(
+    /// What an issuer says of an opaque token (RFC 7662 §2.2). Many of its members are optional; none may speak of another
+    /// issuer, another kind of token, or one that is bound to a key.
+    pub(super) fn check_description(&self, claims: &Claims) -> Result<(), TokenError> {
+        if claims.issuer.is_some() && claims.issuer != self.issuer && self.issuer.is_some() {
+            return Err(TokenError::Issuer);
+        }
+        if claims.marks.confirmation {
+            return Err(TokenError::SenderConstrained);
+        }
+        // RFC 6749 §7.1: case-insensitive. Another type than Bearer wants a proof, or is no access token.
+        let is_bearer = |name: &str| ["bearer", "access_token"].iter().any(|known| name.eq_ignore_ascii_case(known));
+        let is_other = claims.token_type.as_deref().is_some_and(|name| !is_bearer(name));
+        if is_other || claims.marks.says_access_token == Some(false) {
+            return Err(TokenError::Kind);
+        }
+        Ok(())
+    }
+
+    /// Whether `now` lies within a token's life, as far as the token says when that is.
+    pub(super) fn check_life(
         &self,
         expires_at: Option<UnixTime>,
         not_before: Option<UnixTime>,
         issued_at: Option<UnixTime>,
         now: UnixTime,
     ) -> Result<(), TokenError> {
-        let expires_at = expires_at.ok_or(TokenError::MissingClaim("exp"))?;
         // RFC 7519 §4.1.4: "on or after which" it must not be accepted.
-        if now >= expires_at.saturating_add(self.leeway) {
+        if expires_at.is_some_and(|end| now >= end.saturating_add(self.leeway)) {
             return Err(TokenError::Expired);
         }
         let latest = now.saturating_add(self.leeway);
@@ -150,6 +173,16 @@ impl TokenRules {
             (None, None) => Ok(ScopeSet::default()),
         }
     }
+
+    /// The grants a token stems from, of the claims that the configuration names.
+    pub(super) fn grants(&self, payload: &[u8]) -> Result<Box<[Box<str>]>, TokenError> {
+        if self.grant_claims.is_empty() {
+            return Ok(Box::default());
+        }
+        let claims: Value = serde_json::from_slice(payload).map_err(|_| TokenError::Claims)?;
+        let named = self.grant_claims.iter().filter_map(|name| named(&claims, name)?.as_str());
+        Ok(named.map(Into::into).collect())
+    }
 }
 
 fn scope_set(claim: &TextOrTexts) -> Result<ScopeSet, TokenError> {
@@ -172,9 +205,12 @@ fn usable_scopes(claim: &TextOrTexts) -> ScopeSet {
 
 /// A claim by its name, or where that begins with a slash by JSON pointer (RFC 6901): `/realm_access/roles`.
 fn find_claim(payload: &[u8], name: &str) -> Result<Option<TextOrTexts>, TokenError> {
-    let claims: serde_json::Value = serde_json::from_slice(payload).map_err(|_| TokenError::Claims)?;
-    let found = if name.starts_with('/') { claims.pointer(name) } else { claims.get(name) };
-    found.map(|value| TextOrTexts::deserialize(value).map_err(|_| TokenError::Scopes)).transpose()
+    let claims: Value = serde_json::from_slice(payload).map_err(|_| TokenError::Claims)?;
+    named(&claims, name).map(|value| TextOrTexts::deserialize(value).map_err(|_| TokenError::Scopes)).transpose()
+}
+
+fn named<'c>(claims: &'c Value, name: &str) -> Option<&'c Value> {
+    if name.starts_with('/') { claims.pointer(name) } else { claims.get(name) }
 }
 
 /// RFC 9068 §2.2: what every JWT access token carries.

@@ -75,6 +75,11 @@ impl ScopeSet {
         self.0.iter().map(Scope::as_str)
     }
 
+    /// Those that both have.
+    pub(crate) fn intersection(&self, other: &Self) -> Self {
+        self.0.iter().filter(|scope| other.contains(scope.as_str())).cloned().collect()
+    }
+
     /// How many there are.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -1,0 +1,5 @@
+//! What was revoked → whether a token is among it.
+
+mod revocation;
+
+pub use revocation::{Revocation, RevocationTarget};

@@ -5,9 +5,12 @@ use std::{
     hash::{BuildHasher, RandomState},
     panic::{AssertUnwindSafe, catch_unwind},
     pin::pin,
+    sync::{Mutex, PoisonError},
     task::Poll,
     time::Duration,
 };
+
+use tokio::{runtime::Handle, task::JoinSet};
 
 /// A background task that is aborted when this is dropped.
 #[derive(Debug)]
@@ -20,7 +23,7 @@ impl TaskGuard {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        tokio::runtime::Handle::try_current().map_err(|_| NoRuntime)?;
+        Handle::try_current().map_err(|_| NoRuntime)?;
         Ok(Self(tokio::spawn(task).abort_handle()))
     }
 }
@@ -28,6 +31,29 @@ impl TaskGuard {
 impl Drop for TaskGuard {
     fn drop(&mut self) {
         self.0.abort();
+    }
+}
+
+/// Background tasks that come and go, and are all aborted when this is dropped.
+///
+/// A task that holds an owner of its set keeps itself alive: give it a weak reference.
+#[derive(Debug, Default)]
+pub(crate) struct TaskSet(Mutex<JoinSet<()>>);
+
+#[cfg_attr(not(test), expect(dead_code, reason = "what asks authorization servers in the background comes next"))]
+impl TaskSet {
+    /// Starts `task` on the current tokio runtime, or gives it up where there is none.
+    pub(crate) fn spawn<F>(&self, task: F) -> Result<(), NoRuntime>
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let runtime = Handle::try_current().map_err(|_| NoRuntime)?;
+        // Held for a push: the set never runs a task itself.
+        let mut tasks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // What has ended would be kept for somebody who asks what became of it.
+        while tasks.try_join_next().is_some() {}
+        tasks.spawn_on(task, &runtime);
+        Ok(())
     }
 }
 
@@ -56,7 +82,48 @@ pub(crate) fn jittered(duration: Duration) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+
+    #[tokio::test]
+    async fn a_set_forgets_tasks_that_ended_and_ends_the_others_when_dropped() {
+        let set = TaskSet::default();
+        let (ended, running) = (Arc::new(()), Arc::new(()));
+        for _ in 0..100 {
+            let held = Arc::clone(&ended);
+            set.spawn(async move { drop(held) }).unwrap();
+        }
+        while Arc::strong_count(&ended) > 1 {
+            tokio::task::yield_now().await;
+        }
+        let held = Arc::clone(&running);
+        set.spawn(async move {
+            std::future::pending::<()>().await;
+            drop(held);
+        })
+        .unwrap();
+        assert_eq!(set.0.lock().unwrap().len(), 1);
+        drop(set);
+        while Arc::strong_count(&running) > 1 {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    #[test]
+    fn without_a_runtime_nothing_is_spawned() {
+        assert!(TaskSet::default().spawn(async {}).is_err());
+    }
+
+    #[tokio::test]
+    async fn a_task_that_panics_spoils_neither_its_set_nor_the_next() {
+        let set = TaskSet::default();
+        set.spawn(async { panic!("on purpose") }).unwrap();
+        tokio::task::yield_now().await;
+        let (sender, receiver) = tokio::sync::oneshot::channel();
+        set.spawn(async { sender.send(()).unwrap() }).unwrap();
+        receiver.await.unwrap();
+    }
 
     #[test]
     fn jitter_shortens_by_at_most_a_tenth_and_differs() {

@@ -10,6 +10,8 @@ pub mod names {
     pub const DECISIONS: &str = "portcullis_decisions_total";
     /// Attempts to fetch keys, by `issuer` and `outcome`: `changed`, `failed`.
     pub const KEY_FETCHES: &str = "portcullis_key_fetches_total";
+    /// Questions to status sources, by `issuer` and `outcome`: `answered`, `failed`.
+    pub const STATUS_QUESTIONS: &str = "portcullis_status_questions_total";
 }
 
 pub(crate) fn permitted() {
@@ -43,6 +45,34 @@ pub(crate) fn keys_unavailable(issuer: &str, trouble: &str) {
     tracing::warn!(target: "portcullis", issuer, trouble, "keys could not be fetched");
     #[cfg(not(feature = "tracing"))]
     let _ = trouble;
+}
+
+pub(crate) fn status_asked(issuer: &str, trouble: Option<&dyn Error>) {
+    count_question(issuer, if trouble.is_none() { "answered" } else { "failed" });
+    #[cfg(feature = "tracing")]
+    if let Some(trouble) = trouble {
+        tracing::warn!(target: "portcullis", issuer, trouble = %trouble, "no word on the status of a token");
+    }
+}
+
+pub(crate) fn status_source_left_alone(issuer: &str) {
+    #[cfg(feature = "tracing")]
+    tracing::warn!(target: "portcullis", issuer, "the status source is left alone for a while");
+    #[cfg(not(feature = "tracing"))]
+    let _ = issuer;
+}
+
+pub(crate) fn status_source_is_back(issuer: &str) {
+    #[cfg(feature = "tracing")]
+    tracing::info!(target: "portcullis", issuer, "the status source answers again");
+    #[cfg(not(feature = "tracing"))]
+    let _ = issuer;
+}
+
+#[cfg_attr(not(feature = "metrics"), expect(unused_variables, reason = "nothing counts"))]
+fn count_question(issuer: &str, outcome: &'static str) {
+    #[cfg(feature = "metrics")]
+    metrics::counter!(names::STATUS_QUESTIONS, "issuer" => issuer.to_owned(), "outcome" => outcome).increment(1);
 }
 
 #[cfg_attr(not(feature = "metrics"), expect(unused_variables, reason = "nothing counts"))]

@@ -40,10 +40,9 @@ impl Drop for TaskGuard {
 #[derive(Debug, Default)]
 pub(crate) struct TaskSet(Mutex<JoinSet<()>>);
 
-#[cfg_attr(not(test), expect(dead_code, reason = "what asks authorization servers in the background comes next"))]
 impl TaskSet {
     /// Starts `task` on the current tokio runtime, or gives it up where there is none.
-    pub(crate) fn spawn<F>(&self, task: F) -> Result<(), NoRuntime>
+    pub(crate) fn start<F>(&self, task: F) -> Result<(), NoRuntime>
     where
         F: Future<Output = ()> + Send + 'static,
     {
@@ -92,13 +91,13 @@ mod tests {
         let (ended, running) = (Arc::new(()), Arc::new(()));
         for _ in 0..100 {
             let held = Arc::clone(&ended);
-            set.spawn(async move { drop(held) }).unwrap();
+            set.start(async move { drop(held) }).unwrap();
         }
         while Arc::strong_count(&ended) > 1 {
             tokio::task::yield_now().await;
         }
         let held = Arc::clone(&running);
-        set.spawn(async move {
+        set.start(async move {
             std::future::pending::<()>().await;
             drop(held);
         })
@@ -118,10 +117,10 @@ mod tests {
     #[tokio::test]
     async fn a_task_that_panics_spoils_neither_its_set_nor_the_next() {
         let set = TaskSet::default();
-        set.spawn(async { panic!("on purpose") }).unwrap();
+        set.start(async { panic!("on purpose") }).unwrap();
         tokio::task::yield_now().await;
         let (sender, receiver) = tokio::sync::oneshot::channel();
-        set.spawn(async { sender.send(()).unwrap() }).unwrap();
+        set.start(async { sender.send(()).unwrap() }).unwrap();
         receiver.await.unwrap();
     }
 

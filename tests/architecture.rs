@@ -24,11 +24,10 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("token", &["clock", "credential", "crypto", "keys"]),
     // tasks: the refresher of a remote set is spawned by the one place that spawns.
     ("keys", &["clock", "crypto", "issuer", "observe", "tasks"]),
-    ("status", &["clock", "crypto", "token"]),
+    ("status", &["clock", "crypto", "observe", "tasks", "token"]),
     // token: a requirement is a statement about scopes and audiences, and its conditions read a verified token.
     ("policy", &["status", "token"]),
-    // No status: nothing is refused yet because of it.
-    ("rejection", &["credential", "policy", "token"]),
+    ("rejection", &["credential", "policy", "status", "token"]),
     // ── what the path stands on ──
     // Nothing yet: no client authentication (crypto), no tokens of its own that expire (clock).
     ("issuer", &[]),

@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use super::{
     Authorizer, ConfigError, Inner, Issuer, IssuerError,
+    issuer::StatusConfig,
     trusted::{TrustedIssuer, TrustedIssuers},
 };
 use crate::{
@@ -13,7 +14,7 @@ use crate::{
     keys::{Keys, KeysEnvironment},
     policy::{Requirement, RouteTable},
     rejection::{ProtectedResource, is_realm},
-    status::Freshness,
+    status::{IssuerStatus, StatusLookup},
     token::{Audiences, TokenRules},
 };
 
@@ -118,8 +119,9 @@ impl AuthorizerBuilder {
         }
         check_identities(&self.issuers)?;
         let routes = self.routes.ok_or(ConfigError::NoRoutes)?;
+        check_opaque_tokens(&self.issuers)?;
         for (name, requirement) in routes.requirements() {
-            check_requirement(&name, requirement)?;
+            check_sense(&name, requirement)?;
         }
         if let Some(realm) = self.realm.as_deref().filter(|realm| !is_realm(realm)) {
             return Err(ConfigError::Realm(realm.to_owned()));
@@ -144,9 +146,13 @@ impl AuthorizerBuilder {
         };
         let environment = KeysEnvironment { transport, clock: Arc::clone(&self.clock) };
         let issuers = self.issuers.into_iter().map(|issuer| trust(issuer, &environment)).collect::<Result<_, _>>()?;
+        let issuers = TrustedIssuers::new(issuers);
+        for (name, requirement) in routes.requirements() {
+            check_freshness(&name, requirement, &issuers)?;
+        }
         Ok(Authorizer {
             inner: Arc::new(Inner {
-                issuers: TrustedIssuers::new(issuers),
+                issuers,
                 routes,
                 credential: self.credential,
                 max_credential_len: self.max_credential_len,
@@ -174,13 +180,39 @@ fn check_identities(issuers: &[Issuer]) -> Result<(), ConfigError> {
     Ok(())
 }
 
-/// What a requirement asks for must be there to be had.
-pub(super) fn check_requirement(name: &str, requirement: &Requirement) -> Result<(), ConfigError> {
+/// An opaque token must find exactly one issuer to be asked.
+fn check_opaque_tokens(issuers: &[Issuer]) -> Result<(), ConfigError> {
+    let name = |issuer: &Issuer| issuer.identifier.as_deref().unwrap_or_default().to_owned();
+    for (position, first) in issuers.iter().enumerate() {
+        for second in issuers.iter().skip(position + 1) {
+            if let (Some(ours), Some(theirs)) = (&first.opaque, &second.opaque)
+                && ours.overlaps(theirs)
+            {
+                return Err(ConfigError::OpaqueTokensOverlap { first: name(first), second: name(second) });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A requirement must be one that a token could meet.
+pub(super) fn check_sense(name: &str, requirement: &Requirement) -> Result<(), ConfigError> {
     requirement.check_scopes().map_err(|source| ConfigError::Scope { requirement: name.to_owned(), source })?;
-    requirement.check_sense().map_err(|reason| ConfigError::Contradiction { requirement: name.to_owned(), reason })?;
-    match requirement.freshness() {
-        Freshness::Cached => Ok(()),
-        Freshness::MaxAge(_) | Freshness::EveryRequest => Err(ConfigError::NoStatusSource { route: name.to_owned() }),
+    requirement.check_sense().map_err(|reason| ConfigError::Contradiction { requirement: name.to_owned(), reason })
+}
+
+/// What it wants to know of a token must be there to be had, whoever issued it.
+pub(super) fn check_freshness(
+    name: &str,
+    requirement: &Requirement,
+    issuers: &TrustedIssuers,
+) -> Result<(), ConfigError> {
+    match issuers.iter().find(|issuer| !issuer.can_be(requirement.freshness())) {
+        None => Ok(()),
+        Some(issuer) => Err(ConfigError::NoStatusSource {
+            route: name.to_owned(),
+            issuer: issuer.rules.issuer.as_deref().unwrap_or_default().to_owned(),
+        }),
     }
 }
 
@@ -198,6 +230,7 @@ fn trusted(issuer: Issuer, environment: &KeysEnvironment) -> Result<TrustedIssue
     {
         return Err(IssuerError::EmptyAudience);
     }
+    check_status(&issuer)?;
     let algorithms = issuer.algorithms.unwrap_or_else(|| issuer.keys.default_algorithms());
     if algorithms.is_empty() {
         return Err(IssuerError::NoAlgorithm);
@@ -221,7 +254,31 @@ fn trusted(issuer: Issuer, environment: &KeysEnvironment) -> Result<TrustedIssue
         grant_claims: issuer.grant_claims,
         conditions: issuer.conditions,
     };
-    Ok(TrustedIssuer { rules: Arc::new(rules), keys })
+    let rules = Arc::new(rules);
+    let policy = issuer.status_policy.unwrap_or_default();
+    let label = rules.issuer.as_deref().unwrap_or("(any issuer)");
+    let source = issuer.status.map(|config| match config {
+        StatusConfig::Source(source) => {
+            StatusLookup::new(label, source, Arc::clone(&rules), policy, Arc::clone(&environment.clock))
+        }
+    });
+    let status = IssuerStatus::new(source);
+    Ok(TrustedIssuer { rules, keys: Arc::new(keys), status, opaque: issuer.opaque })
+}
+
+/// What is said about its tokens' status must fit together.
+fn check_status(issuer: &Issuer) -> Result<(), IssuerError> {
+    if let Some(policy) = &issuer.status_policy {
+        policy.check().map_err(IssuerError::StatusPolicy)?;
+        if issuer.status.is_none() {
+            return Err(IssuerError::NoStatusSource("a status policy is there"));
+        }
+    }
+    match &issuer.opaque {
+        Some(_) if issuer.status.is_none() => Err(IssuerError::NoStatusSource("opaque tokens are accepted")),
+        Some(opaque) if !opaque.is_possible() => Err(IssuerError::OpaqueTokens),
+        _ => Ok(()),
+    }
 }
 
 /// An identifier is compared, not visited; but one that says `http` says that its tokens are handed out in the clear.

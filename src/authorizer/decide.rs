@@ -1,8 +1,8 @@
 //! The stages in their order: requirement, credential, token, status, policy.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use super::{Answers, Authorizer, Decision, Input, Need, OwnedInput, Permit, trusted::TrustedIssuer};
+use super::{Answers, Authorizer, Decision, Input, Need, OwnedInput, Permit, input::Question, trusted::TrustedIssuer};
 use crate::{
     clock::Now,
     credential::Bearer,
@@ -10,9 +10,15 @@ use crate::{
     observe,
     policy::{Access, AccessToken, PolicyRefusal, Requirement},
     rejection::{Rejection, RejectionKind},
-    status::ActiveToken,
+    status::{Demand, NoWord, Presented, Standing, Unsettled},
     token::{SignatureError, TokenError, UnverifiedToken, VerifiedToken},
 };
+
+/// A credential as far as it could be read here.
+enum Read {
+    Verified(VerifiedToken),
+    Opaque,
+}
 
 /// Why there is no permit yet, or none at all.
 enum Stop {
@@ -36,9 +42,22 @@ impl Authorizer {
     /// Fetches what a decision needs. Waits no longer than the issuer's configuration allows, and not at all for what
     /// was asked for a moment ago.
     pub async fn ask(&self, need: Need, answers: &mut Answers) {
-        answers.keys_asked = true;
-        if let Some(issuer) = self.inner.issuers.get(need.issuer) {
-            answers.keys_timed_out = issuer.keys.ask(&need.question).await == KeyAnswer::TimedOut;
+        let Some(issuer) = self.inner.issuers.get(need.issuer) else { return };
+        match need.question {
+            Question::Keys(question) => {
+                answers.keys_asked = true;
+                answers.keys_timed_out = issuer.keys.ask(&question).await == KeyAnswer::TimedOut;
+            }
+            Question::Status(inquiry) => answers.status = Some(issuer.status.ask(&inquiry).await),
+        }
+    }
+
+    /// Has the issuer asked again, in the background, where its word on the token of this permit grows old: so that no
+    /// later request has to wait. [`authorize`](Self::authorize) and the layer do it by themselves.
+    pub fn renew(&self, permit: &Permit) {
+        let Some((issuer, question)) = permit.renewal.as_deref() else { return };
+        if let Some(source) = self.inner.issuers.get(*issuer).and_then(|issuer| issuer.status.source()) {
+            source.renew(question);
         }
     }
 
@@ -62,6 +81,7 @@ impl Authorizer {
             match self.decide(input, &answers, self.now()) {
                 Decision::Permit(permit) => {
                     observe::permitted();
+                    self.renew(&permit);
                     return Ok(permit);
                 }
                 Decision::Reject(rejection) => {
@@ -76,11 +96,11 @@ impl Authorizer {
     fn permit(&self, input: &Input<'_>, answers: &Answers, now: Now) -> Result<Permit, Stop> {
         let requirement = input.requirement;
         if requirement.access() == Access::Public {
-            return Ok(Permit { token: None });
+            return Ok(Permit::WITHOUT_TOKEN);
         }
         let bearer = match input.credential {
             Ok(Some(bearer)) => bearer,
-            Ok(None) if requirement.access() == Access::Optional => return Ok(Permit { token: None }),
+            Ok(None) if requirement.access() == Access::Optional => return Ok(Permit::WITHOUT_TOKEN),
             Ok(None) => {
                 let rejection = self.reject(RejectionKind::NoCredential).with_requirement(requirement);
                 return Err(Stop::Reject(rejection));
@@ -90,29 +110,92 @@ impl Authorizer {
                 return Err(Stop::Reject(rejection));
             }
         };
-        let verified = match self.known(input, bearer, now) {
-            Some(known) => self.still_valid(known, now)?,
-            None => self.verify(bearer, requirement, answers, now)?,
+        let (position, read) = self.read(input, bearer, requirement, answers, now)?;
+        let standing = self.stands(position, &read, bearer, requirement, answers, now)?;
+        let token = AccessToken::admit(standing.token, requirement)
+            .map_err(|refusal| self.insufficient(refusal, requirement))?;
+        Ok(Permit { token: Some(token), renewal: standing.renewal.map(|question| Box::new((position, question))) })
+    }
+
+    /// Whose token it is, by position, and the token itself where it can be verified here.
+    fn read(
+        &self,
+        input: &Input<'_>,
+        bearer: Bearer<'_>,
+        requirement: &Requirement,
+        answers: &Answers,
+        now: Now,
+    ) -> Result<(usize, Read), Stop> {
+        if let Some((position, known)) = self.known(input, bearer, now) {
+            return self.still_valid(known, now).map(|token| (position, Read::Verified(token)));
+        }
+        let token = match UnverifiedToken::parse(bearer) {
+            Ok(token) => token,
+            // Not a JWT at all, and so perhaps an opaque token.
+            Err(reason @ (TokenError::NotCompact | TokenError::Encrypted | TokenError::Header)) => {
+                let found = self.inner.issuers.of_opaque(bearer);
+                return found.map(|(position, _)| (position, Read::Opaque)).ok_or_else(|| self.invalid(reason));
+            }
+            Err(reason) => return Err(self.invalid(reason)),
         };
-        let Some(active) = ActiveToken::by_local_verification(verified, requirement.freshness()) else {
-            let rejection = self.reject(RejectionKind::StatusUnavailable).with_retry_after(Duration::from_secs(1));
-            return Err(Stop::Reject(rejection));
+        let of_opaque = || self.inner.issuers.of_opaque(bearer).filter(|_| token.issuer().is_none());
+        let (position, issuer) =
+            self.inner.issuers.of(token.issuer()).or_else(of_opaque).ok_or_else(|| self.invalid(TokenError::Issuer))?;
+        if issuer.keys.is_absent() {
+            // Read without being believed, it may say enough to be refused without a question.
+            token.check_hopes(&issuer.rules, now.wall()).map_err(|reason| self.invalid(reason))?;
+            let may_be_asked = issuer.could_have_issued(bearer);
+            return if may_be_asked { Ok((position, Read::Opaque)) } else { Err(self.invalid(TokenError::Kind)) };
+        }
+        self.verify(token, (position, issuer), requirement, answers, now).map(|token| (position, Read::Verified(token)))
+    }
+
+    /// Whether the issuer stands by the token, as freshly as the route wants to know.
+    fn stands(
+        &self,
+        position: usize,
+        read: &Read,
+        bearer: Bearer<'_>,
+        requirement: &Requirement,
+        answers: &Answers,
+        now: Now,
+    ) -> Result<Standing, Stop> {
+        let Some(issuer) = self.inner.issuers.get(position) else { return Err(self.invalid(TokenError::Issuer)) };
+        let presented = match read {
+            Read::Verified(token) => Presented::Jwt(token),
+            Read::Opaque => Presented::Opaque(bearer.as_bytes()),
         };
-        let token =
-            AccessToken::admit(active, requirement).map_err(|refusal| self.insufficient(refusal, requirement))?;
-        Ok(Permit { token: Some(token) })
+        let demand = Demand {
+            freshness: requirement.freshness(),
+            on_outage: requirement.outage_policy(),
+            answer: answers.status.as_ref(),
+            now,
+        };
+        issuer.status.judge(presented, &demand).map_err(|unsettled| match unsettled {
+            Unsettled::Ask(inquiry) => Stop::Need(Need { issuer: position, question: Question::Status(inquiry) }),
+            Unsettled::Withdrawn(reason) => self.invalid(reason),
+            Unsettled::Unavailable(NoWord { reason, retry_after }) => {
+                let rejection = self.reject(RejectionKind::StatusUnavailable).with_retry_after(retry_after);
+                Stop::Reject(rejection.because_of_status(reason))
+            }
+        })
+    }
+
+    fn invalid(&self, reason: TokenError) -> Stop {
+        Stop::Reject(self.reject(RejectionKind::InvalidToken).because_of_token(reason))
     }
 
     /// The verified form of the credential, if the caller holds it, it is this authorizer's own, and the keys are still
     /// the ones that vouched for it.
-    fn known<'i>(&self, input: &Input<'i>, bearer: Bearer<'_>, now: Now) -> Option<&'i VerifiedToken> {
+    fn known<'i>(&self, input: &Input<'i>, bearer: Bearer<'_>, now: Now) -> Option<(usize, &'i VerifiedToken)> {
         let known: &VerifiedToken = input.known?;
         let vouches = |issuer: &TrustedIssuer| {
             Arc::ptr_eq(&issuer.rules, known.rules())
                 && known.key_generation().is_some()
                 && issuer.keys.generation(now.monotonic()) == known.key_generation()
         };
-        (self.inner.issuers.iter().any(vouches) && known.is_of(bearer.as_bytes())).then_some(known)
+        let position = self.inner.issuers.iter().position(vouches)?;
+        known.is_of(bearer.as_bytes()).then_some((position, known))
     }
 
     /// A verified token in the course of time; only here may a token be called expired.
@@ -131,14 +214,13 @@ impl Authorizer {
 
     fn verify(
         &self,
-        bearer: Bearer<'_>,
+        token: UnverifiedToken<'_>,
+        (position, issuer): (usize, &TrustedIssuer),
         requirement: &Requirement,
         answers: &Answers,
         now: Now,
     ) -> Result<VerifiedToken, Stop> {
-        let invalid = |reason| Stop::Reject(self.reject(RejectionKind::InvalidToken).because_of_token(reason));
-        let token = UnverifiedToken::parse(bearer).map_err(invalid)?;
-        let (position, issuer) = self.inner.issuers.of(token.issuer()).ok_or_else(|| invalid(TokenError::Issuer))?;
+        let invalid = |reason| self.invalid(reason);
         let audiences = requirement.accepted_audiences().unwrap_or(&issuer.rules.audiences);
         token.check(&issuer.rules, audiences, now.wall()).map_err(invalid)?;
 
@@ -146,7 +228,7 @@ impl Authorizer {
             return Err(self.need_or(position, KeyQuestion::NoKeys, answers, now, || self.unavailable(issuer, now)));
         };
         if issuer.keys.is_neglected(now.monotonic()) && !answers.keys_asked {
-            return Err(Stop::Need(Need { issuer: position, question: KeyQuestion::Neglected }));
+            return Err(Stop::Need(Need { issuer: position, question: Question::Keys(KeyQuestion::Neglected) }));
         }
         token.verify(&issuer.rules, &keys, generation).map_err(|error| {
             // Whether there is another key, only the issuer knows; if it cannot be asked, that is our trouble. For a
@@ -175,7 +257,11 @@ impl Authorizer {
     ) -> Stop {
         let issuer = self.inner.issuers.get(position);
         let is_worthwhile = issuer.is_some_and(|issuer| issuer.keys.may_answer(&question, now.monotonic()));
-        if is_worthwhile && !answers.keys_asked { Stop::Need(Need { issuer: position, question }) } else { otherwise() }
+        if is_worthwhile && !answers.keys_asked {
+            Stop::Need(Need { issuer: position, question: Question::Keys(question) })
+        } else {
+            otherwise()
+        }
     }
 
     fn unavailable(&self, issuer: &TrustedIssuer, now: Now) -> Stop {

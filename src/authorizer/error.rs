@@ -33,10 +33,22 @@ pub enum ConfigError {
     #[error("no routes are configured: a RouteTable is needed, if only to say what happens to unlisted routes")]
     NoRoutes,
     /// Fresh status is demanded, and nobody could be asked.
-    #[error("{route} demands fresh token status, and no status source is configured")]
+    #[error("{route} demands fresh token status, and nobody can be asked about tokens of {issuer:?}")]
     NoStatusSource {
         /// The route as configured.
         route: String,
+        /// The issuer without a status source; empty where it has no identifier.
+        issuer: String,
+    },
+    /// Two issuers whose opaque tokens could be each other's.
+    #[error(
+        "the opaque tokens of {first:?} and {second:?} cannot be told apart: prefixes are needed that do not overlap"
+    )]
+    OpaqueTokensOverlap {
+        /// The issuer that was named first.
+        first: String,
+        /// The one that came later.
+        second: String,
     },
     /// A scope that could never be granted.
     #[error("{requirement}: {source}")]
@@ -90,6 +102,15 @@ pub enum IssuerError {
     /// Its keys cannot be used.
     #[error("its keys cannot be used")]
     Keys(#[source] KeySourceError),
+    /// A status policy, or opaque tokens, and nobody who could be asked about them.
+    #[error("{0}, and no status source is configured")]
+    NoStatusSource(&'static str),
+    /// Numbers by which a status source could not be asked.
+    #[error("status policy: {0}")]
+    StatusPolicy(&'static str),
+    /// Opaque tokens of no possible length.
+    #[error("opaque tokens that no text could look like")]
+    OpaqueTokens,
 }
 
 /// Not all keys were there in time.

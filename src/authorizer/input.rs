@@ -7,6 +7,7 @@ use crate::{
     keys::KeyQuestion,
     policy::{AccessToken, Requirement},
     rejection::Rejection,
+    status::{Inquiry, Reply, StatusQuestion},
 };
 
 /// A credential and what is required of it: taken from a request, or given by hand.
@@ -82,6 +83,8 @@ pub struct Answers {
     pub(super) keys_asked: bool,
     /// Patience ended before the attempt did: nothing came of it.
     pub(super) keys_timed_out: bool,
+    /// What the status source said of the token, or that it said nothing.
+    pub(super) status: Option<Reply>,
 }
 
 /// What a decision comes to.
@@ -100,9 +103,14 @@ pub enum Decision {
 #[derive(Clone, Debug)]
 pub struct Permit {
     pub(super) token: Option<AccessToken>,
+    /// The position of the issuer who had better be asked again soon, and what.
+    pub(super) renewal: Option<Box<(usize, StatusQuestion)>>,
 }
 
 impl Permit {
+    /// Without a token, and so with nothing to renew.
+    pub(super) const WITHOUT_TOKEN: Self = Self { token: None, renewal: None };
+
     /// The token that was presented; none on a public route, and where an optional one was left out.
     #[must_use]
     pub const fn token(&self) -> Option<&AccessToken> {
@@ -119,14 +127,24 @@ impl Permit {
 /// What memory cannot answer.
 #[derive(Clone)]
 pub struct Need {
-    /// The position of the issuer whose keys are in question.
+    /// The position of the issuer who is to be asked.
     pub(super) issuer: usize,
-    pub(super) question: KeyQuestion,
+    pub(super) question: Question,
+}
+
+/// What an issuer is to be asked for.
+#[derive(Clone)]
+pub(super) enum Question {
+    Keys(KeyQuestion),
+    Status(Inquiry),
 }
 
 impl fmt::Debug for Need {
-    /// Not the `kid` in question, which anybody may have written.
+    /// Neither the `kid` in question, which anybody may have written, nor the token.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Need(keys)")
+        f.write_str(match self.question {
+            Question::Keys(_) => "Need(keys)",
+            Question::Status(_) => "Need(status)",
+        })
     }
 }

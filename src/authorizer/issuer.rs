@@ -1,17 +1,18 @@
 //! One authorization server, as configured: its identifier, its keys, and the rules for its tokens.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use crate::{
     crypto::Algorithm,
     keys::{KeySource, RefreshPolicy},
+    status::{OpaqueTokens, StatusPolicy, StatusSource},
     token::{Audiences, Condition, TokenType, VerifiedToken},
 };
 
 /// An authorization server whose tokens are accepted, and under which rules.
 ///
 /// ```
-/// use std::time::Duration;
+/// use std::{sync::Arc, time::Duration};
 /// use portcullis::{Algorithm, Issuer, TokenType};
 ///
 /// let issuer = Issuer::discover("https://idp.example.com")
@@ -32,6 +33,15 @@ pub struct Issuer {
     pub(super) scope_claim: Option<Box<str>>,
     pub(super) grant_claims: Vec<Box<str>>,
     pub(super) conditions: Vec<Condition>,
+    pub(super) status: Option<StatusConfig>,
+    pub(super) status_policy: Option<StatusPolicy>,
+    pub(super) opaque: Option<OpaqueTokens>,
+}
+
+/// Who is asked whether a token still stands, as configured.
+#[derive(Clone, Debug)]
+pub(super) enum StatusConfig {
+    Source(Arc<dyn StatusSource>),
 }
 
 /// An issuer of which it has not been said whom its tokens must be meant for.
@@ -122,6 +132,27 @@ impl Issuer {
         self
     }
 
+    /// Asks this source whether each token still stands, by way of a cache: see [`StatusPolicy`].
+    #[must_use]
+    pub fn status_source(mut self, source: impl StatusSource) -> Self {
+        self.status = Some(StatusConfig::Source(Arc::new(source)));
+        self
+    }
+
+    /// How long the status source's word counts, and how it is asked.
+    #[must_use]
+    pub fn status_policy(mut self, policy: StatusPolicy) -> Self {
+        self.status_policy = Some(policy);
+        self
+    }
+
+    /// Accepts opaque tokens too: those that look like this, and that the status source describes as active.
+    #[must_use]
+    pub fn opaque_tokens(mut self, tokens: OpaqueTokens) -> Self {
+        self.opaque = Some(tokens);
+        self
+    }
+
     /// When and how remote keys are fetched.
     #[must_use]
     pub fn refresh_policy(mut self, policy: RefreshPolicy) -> Self {
@@ -162,6 +193,9 @@ impl IssuerWithoutAudience {
             scope_claim: None,
             grant_claims: Vec::new(),
             conditions: Vec::new(),
+            status: None,
+            status_policy: None,
+            opaque: None,
         }
     }
 }

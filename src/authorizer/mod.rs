@@ -25,7 +25,7 @@ pub use error::{ConfigError, IssuerError, NotReady};
 pub(crate) use input::OwnedInput;
 pub use input::{Answers, Decision, Input, Need, Permit};
 pub use issuer::{Issuer, IssuerWithoutAudience};
-pub use readiness::{IssuerReadiness, KeysReadiness, Readiness};
+pub use readiness::{IssuerReadiness, KeysReadiness, Readiness, StatusReadiness};
 use trusted::TrustedIssuers;
 
 use crate::{
@@ -109,7 +109,8 @@ impl Authorizer {
     /// configured.
     pub fn compile(&self, requirement: Requirement) -> Result<Arc<Requirement>, ConfigError> {
         let name = requirement.to_string();
-        builder::check_requirement(&name, &requirement)?;
+        builder::check_sense(&name, &requirement)?;
+        builder::check_freshness(&name, &requirement, &self.inner.issuers)?;
         Ok(Arc::new(self.inner.routes.with_implications(requirement)))
     }
 

@@ -2,13 +2,36 @@
 
 use std::sync::Arc;
 
-use crate::{keys::Keys, token::TokenRules};
+use crate::{
+    credential::Bearer,
+    keys::Keys,
+    status::{Freshness, IssuerStatus, OpaqueTokens},
+    token::TokenRules,
+};
 
-/// An issuer in use: its rules and its keys, which are nobody else's.
+/// An issuer in use: its rules, its keys, and who can say of its tokens whether they stand; none of it is anybody else's.
 #[derive(Debug)]
 pub(super) struct TrustedIssuer {
     pub(super) rules: Arc<TokenRules>,
-    pub(super) keys: Keys,
+    pub(super) keys: Arc<Keys>,
+    pub(super) status: IssuerStatus,
+    /// What its opaque tokens look like, where it has any.
+    pub(super) opaque: Option<OpaqueTokens>,
+}
+
+impl TrustedIssuer {
+    /// Whether its word on its tokens can be as fresh as that.
+    pub(super) fn can_be(&self, freshness: Freshness) -> bool {
+        self.keys.is_absent() || self.status.can_be(freshness)
+    }
+
+    /// Whether this could be an opaque token of its. What begins as JWTs do is one only where it has no keys: junk that
+    /// looks like a JWT is junk.
+    pub(super) fn could_have_issued(&self, bearer: Bearer<'_>) -> bool {
+        let text = bearer.as_str();
+        let is_jose = text.starts_with("ey") && text.contains('.');
+        self.opaque.as_ref().is_some_and(|opaque| opaque.could_be(text)) && (!is_jose || self.keys.is_absent())
+    }
 }
 
 /// Several issuers told apart by their identifiers, or one whose tokens are not told by theirs.
@@ -28,6 +51,11 @@ impl TrustedIssuers {
             None => true,
         };
         self.0.iter().enumerate().find(|(_, issuer)| judges(issuer))
+    }
+
+    /// The issuer that this could be an opaque token of. The builder has seen to it that there is one at most.
+    pub(super) fn of_opaque(&self, bearer: Bearer<'_>) -> Option<(usize, &TrustedIssuer)> {
+        self.0.iter().enumerate().find(|(_, issuer)| issuer.could_have_issued(bearer))
     }
 
     pub(super) fn get(&self, position: usize) -> Option<&TrustedIssuer> {

@@ -35,6 +35,12 @@ impl<'r> Bearer<'r> {
     pub const fn as_bytes(&self) -> &'r [u8] {
         self.0
     }
+
+    /// The token's text.
+    #[must_use]
+    pub fn as_str(&self) -> &'r str {
+        std::str::from_utf8(self.0).unwrap_or_default()
+    }
 }
 
 impl fmt::Debug for Bearer<'_> {

@@ -26,6 +26,7 @@ enum Kind {
     File(PathBuf),
     Url(String),
     Discovery,
+    Absent,
 }
 
 impl fmt::Debug for Kind {
@@ -37,6 +38,7 @@ impl fmt::Debug for Kind {
             Self::File(path) => f.debug_tuple("File").field(path).finish(),
             Self::Url(url) => f.debug_tuple("Url").field(url).finish(),
             Self::Discovery => f.write_str("Discovery"),
+            Self::Absent => f.write_str("Absent"),
         }
     }
 }
@@ -103,6 +105,16 @@ impl KeySource {
         Self::of(Kind::Discovery)
     }
 
+    /// No keys at all: for an issuer who is asked about each of its tokens.
+    pub(crate) fn absent() -> Self {
+        Self::of(Kind::Absent)
+    }
+
+    /// Whether there are no keys at all.
+    pub(crate) fn is_absent(&self) -> bool {
+        matches!(self.kind, Kind::Absent)
+    }
+
     /// When and how remote keys are fetched; without effect on others.
     #[must_use]
     pub fn with_refresh_policy(mut self, policy: RefreshPolicy) -> Self {
@@ -143,6 +155,7 @@ impl fmt::Debug for KeySource {
             Kind::File(path) => write!(f, "KeySource({})", path.display()),
             Kind::Url(_) => f.write_str("KeySource(URL)"),
             Kind::Discovery => f.write_str("KeySource(discovery)"),
+            Kind::Absent => f.write_str("KeySource(none)"),
         }
     }
 }
@@ -159,6 +172,8 @@ pub(crate) struct KeysEnvironment {
 pub(crate) enum Keys {
     Fixed(KeySet),
     Remote(RemoteKeys),
+    /// Its tokens are not ours to verify.
+    Absent,
 }
 
 impl Keys {
@@ -185,6 +200,7 @@ impl Keys {
             }
             Kind::Json(json) => return Ok(Self::Fixed(KeySet::read_usable(&json, &rules)?)),
             Kind::File(path) => return Ok(Self::Fixed(KeySet::read_file(&path, &rules)?)),
+            Kind::Absent => return Ok(Self::Absent),
             Kind::Url(url) => Place::Url(Endpoint::parse(&url)?),
             Kind::Discovery => {
                 let issuer = issuer.ok_or(KeySourceError::NoIssuer)?;
@@ -199,10 +215,16 @@ impl Keys {
             .map_err(|NoRuntime| KeySourceError::NoRuntime)
     }
 
+    /// Whether there are none, and are to be none.
+    pub(crate) const fn is_absent(&self) -> bool {
+        matches!(self, Self::Absent)
+    }
+
     /// The keys that may be used now, with the generation of the set.
     pub(crate) fn current(&self, now: Duration) -> Option<(KeySet, u64)> {
         match self {
             Self::Fixed(set) => Some((set.clone(), 1)),
+            Self::Absent => None,
             Self::Remote(remote) => remote.current(now),
         }
     }
@@ -211,6 +233,7 @@ impl Keys {
     pub(crate) fn generation(&self, now: Duration) -> Option<u64> {
         match self {
             Self::Fixed(_) => Some(1),
+            Self::Absent => None,
             Self::Remote(remote) => remote.generation(now),
         }
     }
@@ -218,7 +241,7 @@ impl Keys {
     /// Whether fresher keys might be had for that question.
     pub(crate) fn may_answer(&self, question: &KeyQuestion, now: Duration) -> bool {
         match self {
-            Self::Fixed(_) => false,
+            Self::Fixed(_) | Self::Absent => false,
             Self::Remote(remote) => remote.may_answer(question, now),
         }
     }
@@ -226,7 +249,7 @@ impl Keys {
     /// Whether what we know of the keys may be out of date, by no fault of the caller's.
     pub(crate) fn in_trouble(&self) -> bool {
         match self {
-            Self::Fixed(_) => false,
+            Self::Fixed(_) | Self::Absent => false,
             Self::Remote(remote) => remote.in_trouble(),
         }
     }
@@ -234,7 +257,7 @@ impl Keys {
     /// Whether nobody keeps the keys fresh, and it is time that somebody does.
     pub(crate) fn is_neglected(&self, now: Duration) -> bool {
         match self {
-            Self::Fixed(_) => false,
+            Self::Fixed(_) | Self::Absent => false,
             Self::Remote(remote) => remote.is_neglected(now),
         }
     }
@@ -242,7 +265,7 @@ impl Keys {
     /// What is wrong with the keys, if anything.
     pub(crate) fn trouble(&self) -> Option<Arc<str>> {
         match self {
-            Self::Fixed(_) => None,
+            Self::Fixed(_) | Self::Absent => None,
             Self::Remote(remote) => remote.trouble(),
         }
     }
@@ -250,7 +273,7 @@ impl Keys {
     /// How long until fresher keys may be expected.
     pub(crate) fn next_attempt_in(&self, now: Duration) -> Duration {
         match self {
-            Self::Fixed(_) => Duration::ZERO,
+            Self::Fixed(_) | Self::Absent => Duration::ZERO,
             Self::Remote(remote) => remote.next_attempt_in(now),
         }
     }
@@ -258,7 +281,7 @@ impl Keys {
     /// Asks for fresher keys.
     pub(crate) async fn ask(&self, question: &KeyQuestion) -> KeyAnswer {
         match self {
-            Self::Fixed(_) => KeyAnswer::Attempted,
+            Self::Fixed(_) | Self::Absent => KeyAnswer::Attempted,
             Self::Remote(remote) => remote.ask(question).await,
         }
     }

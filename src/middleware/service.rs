@@ -86,6 +86,7 @@ where
         match authorizer.decide(&input, &Answers::default(), authorizer.now()) {
             Decision::Permit(permit) => {
                 observe::permitted();
+                authorizer.renew(&permit);
                 let absent = permit.token().is_none().then(|| {
                     Unauthenticated(authorizer.reject(RejectionKind::NoCredential).with_requirement(requirement))
                 });

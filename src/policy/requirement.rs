@@ -158,6 +158,11 @@ impl Requirement {
         self.freshness
     }
 
+    /// What counts here while the issuer cannot be asked, where the route says.
+    pub(crate) const fn outage_policy(&self) -> Option<OnOutage> {
+        self.on_outage
+    }
+
     pub(crate) const fn access(&self) -> Access {
         self.access
     }

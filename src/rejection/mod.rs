@@ -18,7 +18,7 @@ use std::{error::Error, fmt, sync::Arc, time::Duration};
 pub(crate) use challenge::{ProtectedResource, is_realm};
 pub use respond::{EmptyResponder, JsonResponder, RequestHead, Respond, RespondWith};
 
-use crate::{credential::CredentialError, policy::Requirement, token::TokenError};
+use crate::{credential::CredentialError, policy::Requirement, status::StatusUnavailable, token::TokenError};
 
 /// Why a request was refused, as far as the caller may know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -140,6 +140,7 @@ pub struct Rejection {
 enum Reason {
     Credential(CredentialError),
     Token(TokenError),
+    Status(StatusUnavailable),
 }
 
 impl Rejection {
@@ -160,6 +161,11 @@ impl Rejection {
 
     pub(crate) const fn because_of_token(mut self, reason: TokenError) -> Self {
         self.reason = Some(Reason::Token(reason));
+        self
+    }
+
+    pub(crate) const fn because_of_status(mut self, reason: StatusUnavailable) -> Self {
+        self.reason = Some(Reason::Status(reason));
         self
     }
 
@@ -192,6 +198,7 @@ impl Error for Rejection {
         match self.reason.as_ref()? {
             Reason::Credential(error) => Some(error),
             Reason::Token(error) => Some(error),
+            Reason::Status(error) => Some(error),
         }
     }
 }

@@ -2,7 +2,6 @@
 
 use std::ops::Deref;
 
-use super::Freshness;
 use crate::token::VerifiedToken;
 
 /// A verified token that its issuer has not withdrawn, as far as the route wants to know.
@@ -12,10 +11,9 @@ use crate::token::VerifiedToken;
 pub struct ActiveToken(VerifiedToken);
 
 impl ActiveToken {
-    /// No status source is configured: the signature and the claims are all there is to know. Nothing, where the route
-    /// wants to know more; start-up refuses such routes, and requirements made up later end here.
-    pub(crate) fn by_local_verification(token: VerifiedToken, freshness: Freshness) -> Option<Self> {
-        (freshness == Freshness::Cached).then_some(Self(token))
+    /// The issuer stands by it, or its signature and its claims are all that the route wants to know.
+    pub(super) const fn new(token: VerifiedToken) -> Self {
+        Self(token)
     }
 }
 

@@ -3,11 +3,25 @@
 //! With no status source configured, a locally verified token is an active one until it expires.
 
 mod active;
+mod asking;
+mod breaker;
+mod flights;
 mod freshness;
+mod lookup;
+mod memory;
+mod opaque;
+mod policy;
 mod revocations;
 mod source;
+mod stage;
+mod verdict;
 
 pub use active::ActiveToken;
 pub use freshness::{Freshness, InvalidOnOutage, OnOutage};
+pub use lookup::StatusUnavailable;
+pub(crate) use lookup::{NoWord, Reply, SourceState, StatusLookup};
+pub use opaque::OpaqueTokens;
+pub use policy::StatusPolicy;
 pub use revocations::{Revocation, RevocationTarget};
 pub use source::{StatusAnswer, StatusError, StatusQuestion, StatusSource, TokenStatus};
+pub(crate) use stage::{Demand, Inquiry, IssuerStatus, Presented, Standing, Unsettled};

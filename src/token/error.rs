@@ -69,6 +69,15 @@ pub enum TokenError {
     /// No key of the issuer made this signature.
     #[error("bad signature")]
     Signature,
+    /// The issuer does not stand by it: revoked, expired, or never issued (RFC 7662 §2.2).
+    #[error("inactive")]
+    Inactive,
+    /// What the issuer says about it is said of another token.
+    #[error("its issuer describes another token")]
+    OtherToken,
+    /// Revoked, or suspended, as this service was told.
+    #[error("revoked")]
+    Revoked,
 }
 
 /// The claims do not have the form that was asked for.

@@ -61,6 +61,13 @@ impl<'t> UnverifiedToken<'t> {
         rules.check_claims(&self.claims, audiences, now)
     }
 
+    /// Refuses what its issuer could not stand by, where nobody but the issuer can verify it: a foreign or expired token.
+    pub(crate) fn check_hopes(&self, rules: &TokenRules, now: UnixTime) -> Result<(), TokenError> {
+        let claims = &self.claims;
+        rules.check_description(claims)?;
+        rules.check_life(claims.expires_at, claims.not_before, claims.issued_at, now)
+    }
+
     /// Proves the signature with a key of `keys` and hands out the token that now may be believed.
     ///
     /// Call [`check`](Self::check) first; this repeats none of it.

@@ -107,7 +107,7 @@ impl TokenRules {
 
     /// What an issuer says of an opaque token (RFC 7662 §2.2). Many of its members are optional; none may speak of another
     /// issuer, another kind of token, or one that is bound to a key.
-    pub(super) fn check_description(&self, claims: &Claims) -> Result<(), TokenError> {
+    pub(crate) fn check_description(&self, claims: &Claims) -> Result<(), TokenError> {
         if claims.issuer.is_some() && claims.issuer != self.issuer && self.issuer.is_some() {
             return Err(TokenError::Issuer);
         }
@@ -124,7 +124,7 @@ impl TokenRules {
     }
 
     /// Whether `now` lies within a token's life, as far as the token says when that is.
-    pub(super) fn check_life(
+    pub(crate) fn check_life(
         &self,
         expires_at: Option<UnixTime>,
         not_before: Option<UnixTime>,
@@ -153,7 +153,7 @@ impl TokenRules {
 
     /// The scopes a token was granted: of `scope` or `scp`, which must agree where both are there, or of the claim
     /// that the configuration names.
-    pub(super) fn scopes(&self, claims: &Claims, payload: &[u8]) -> Result<ScopeSet, TokenError> {
+    pub(crate) fn scopes(&self, claims: &Claims, payload: &[u8]) -> Result<ScopeSet, TokenError> {
         let named;
         let (first, second) = match self.scope_claim.as_deref() {
             None => (claims.scope.as_ref(), claims.scp.as_ref()),
@@ -171,6 +171,17 @@ impl TokenRules {
             }
             (Some(one), None) | (None, Some(one)) => scope_set(one),
             (None, None) => Ok(ScopeSet::default()),
+        }
+    }
+
+    /// Whether a description says anything about scopes.
+    pub(crate) fn says_scopes(&self, claims: &Claims, payload: &[u8]) -> bool {
+        match self.scope_claim.as_deref() {
+            None => claims.scope.is_some() || claims.scp.is_some(),
+            Some("scope") => claims.scope.is_some(),
+            Some("scp") => claims.scp.is_some(),
+            // What has the wrong type has been said, and badly.
+            Some(name) => find_claim(payload, name).map_or(true, |found| found.is_some()),
         }
     }
 

@@ -195,6 +195,12 @@ impl VerifiedToken {
         &self.inner.text
     }
 
+    /// About how many bytes it takes.
+    pub(crate) fn memory(&self) -> usize {
+        // Its claims are there once as text and once taken apart.
+        size_of::<Inner>() + 2 * self.inner.payload.len() + self.inner.text.len() + 64 * self.scopes().len()
+    }
+
     /// As of which revision of the revocations it was found among none of them.
     pub(crate) fn unrevoked_as_of(&self) -> &AtomicU64 {
         &self.inner.unrevoked_as_of

@@ -35,6 +35,7 @@ mod rejection;
 mod route_files;
 mod second_opinion;
 mod secrets;
+mod status;
 mod surface;
 mod vectors;
 mod verification;

@@ -145,7 +145,7 @@ fn freshness_without_anybody_to_ask_names_the_route_threat_32() {
         let routes = RouteTable::from_json(&file(age)).unwrap();
         let built = Authorizer::builder().issuer(issuer()).routes(routes).build();
         match built {
-            Err(ConfigError::NoStatusSource { route }) if is_refused => assert_eq!(route, "POST /payments"),
+            Err(ConfigError::NoStatusSource { route, .. }) if is_refused => assert_eq!(route, "POST /payments"),
             Ok(_) if !is_refused => {}
             other => panic!("{age}: {other:?}"),
         }

@@ -1,0 +1,269 @@
+//! A question → attempts, in background tasks → a [`Word`] in memory, and everybody told who waits.
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+use super::{
+    StatusError, StatusPolicy, StatusQuestion, StatusSource,
+    breaker::Breaker,
+    flights::Flights,
+    lookup::{NoWord, Reply, StatusUnavailable},
+    memory::{KeyMaker, Memory, StatusKey},
+    verdict::{Verdict, Word, judge},
+};
+use crate::{
+    clock::SharedClock,
+    observe,
+    tasks::{caught, jittered},
+    token::TokenRules,
+};
+
+/// A source in use, as requests and tasks share it.
+pub(super) struct Shared {
+    pub(super) label: Box<str>,
+    pub(super) source: Arc<dyn StatusSource>,
+    pub(super) rules: Arc<TokenRules>,
+    pub(super) policy: StatusPolicy,
+    pub(super) clock: SharedClock,
+    pub(super) keys: KeyMaker,
+    pub(super) memory: Memory,
+    pub(super) flights: Flights<Reply>,
+    pub(super) breaker: Mutex<Breaker>,
+    /// Questions in the air, and those among them about tokens of which nothing is known.
+    pub(super) air: Semaphore,
+    pub(super) unproved_air: Semaphore,
+    pub(super) health: Mutex<Health>,
+}
+
+/// What is known of the source itself.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Health {
+    pub(super) was_asked: bool,
+    pub(super) trouble: Option<Arc<str>>,
+}
+
+/// When it may be worth coming back, where nobody said anything.
+pub(super) const SOON: Duration = Duration::from_secs(1);
+
+/// A question under way. When it is dropped before it has landed, whatever the reason, nobody waits for it any longer.
+pub(super) struct Flying {
+    shared: Arc<Shared>,
+    key: StatusKey,
+    is_up: bool,
+}
+
+impl Drop for Flying {
+    fn drop(&mut self) {
+        if self.is_up {
+            self.shared.flights.crashed(&self.key);
+        }
+    }
+}
+
+impl Flying {
+    pub(super) const fn new(shared: Arc<Shared>, key: StatusKey) -> Self {
+        Self { shared, key, is_up: true }
+    }
+
+    /// Asks until nobody waits for an answer about this token; where that opened the breaker, goes on as its prober.
+    pub(super) async fn fly(mut self, question: &StatusQuestion) {
+        let shared = Arc::clone(&self.shared);
+        let mut prober = None;
+        while self.is_up {
+            let _permits = shared.take_off(question).await;
+            self.is_up = shared.flights.leaves(&self.key, shared.clock.now().monotonic());
+            if self.is_up {
+                let reply = shared.answer(&self.key, question, &mut prober).await;
+                self.is_up = shared.flights.lands(&self.key, reply);
+            }
+        }
+        if let Some(prober) = prober {
+            prober.probe(&self.key, question).await;
+        }
+    }
+}
+
+/// Who tries again after a break; when it is dropped, somebody else has to.
+struct Prober(Arc<Shared>);
+
+impl Drop for Prober {
+    fn drop(&mut self) {
+        self.0.breaker().abandoned();
+    }
+}
+
+impl Prober {
+    async fn probe(self, key: &StatusKey, question: &StatusQuestion) {
+        let shared = &self.0;
+        loop {
+            let Some(due) = shared.breaker().opens_at() else { return };
+            shared.clock.sleep(due.saturating_sub(shared.clock.now().monotonic())).await;
+            match shared.attempt(key, question, shared.policy.attempt_timeout).await {
+                Ok(_) => return,
+                Err(error) if error.is_about_the_token() => return,
+                Err(error) => {
+                    let now = shared.clock.now().monotonic();
+                    shared.breaker().probe_failed(now, error.retry_after(), &shared.policy);
+                }
+            }
+        }
+    }
+}
+
+impl Shared {
+    pub(super) fn new(
+        label: &str,
+        source: Arc<dyn StatusSource>,
+        rules: Arc<TokenRules>,
+        policy: StatusPolicy,
+        clock: SharedClock,
+    ) -> Self {
+        Self {
+            label: label.into(),
+            keys: KeyMaker::new(rules.issuer.as_deref(), &source.identity()),
+            source,
+            rules,
+            memory: Memory::new(&policy),
+            flights: Flights::default(),
+            breaker: Mutex::default(),
+            air: Semaphore::new(policy.concurrency.min(Semaphore::MAX_PERMITS)),
+            unproved_air: Semaphore::new(policy.concurrency.div_ceil(2).min(Semaphore::MAX_PERMITS)),
+            policy,
+            clock,
+            health: Mutex::default(),
+        }
+    }
+
+    /// Waits for its turn.
+    async fn take_off(&self, question: &StatusQuestion) -> Permits<'_> {
+        // Neither is ever closed.
+        let unproved = if question.is_opaque() { self.unproved_air.acquire().await.ok() } else { None };
+        Permits { _unproved: unproved, _any: self.air.acquire().await.ok() }
+    }
+
+    /// Asks as often as the policy allows.
+    async fn answer(
+        self: &Arc<Self>,
+        key: &StatusKey,
+        question: &StatusQuestion,
+        prober: &mut Option<Prober>,
+    ) -> Reply {
+        let started = self.clock.now().monotonic();
+        let mut pause = self.policy.pause;
+        for attempt in 1..=self.policy.attempts {
+            let spent = self.clock.now().monotonic().saturating_sub(started);
+            let left = self.policy.budget.saturating_sub(spent);
+            if left.is_zero() {
+                break;
+            }
+            match self.attempt(key, question, left.min(self.policy.attempt_timeout)).await {
+                Ok(word) => return Ok(word),
+                Err(error) if error.is_about_the_token() => break,
+                Err(error) => {
+                    let now = self.clock.now().monotonic();
+                    let opened = self.breaker().failed(now, error.retry_after(), &self.policy);
+                    if opened {
+                        observe::status_source_left_alone(&self.label);
+                        *prober = Some(Prober(Arc::clone(self)));
+                    }
+                    if !error.is_passing() || attempt == self.policy.attempts || self.breaker().is_open() {
+                        break;
+                    }
+                }
+            }
+            self.clock.sleep(jittered(pause)).await;
+            pause = pause.saturating_mul(2);
+        }
+        let now = self.clock.now().monotonic();
+        let retry_after = self.breaker().may_ask(now, &self.policy).err().unwrap_or(SOON);
+        Err(NoWord { reason: StatusUnavailable::NoWord, retry_after })
+    }
+
+    /// Asks once. What comes of it is in memory before this returns.
+    async fn attempt(
+        &self,
+        key: &StatusKey,
+        question: &StatusQuestion,
+        timeout: Duration,
+    ) -> Result<Arc<Word>, StatusError> {
+        let asked_at = self.clock.now().monotonic();
+        let asking = caught(async { self.source.ask(question).await });
+        let answer = tokio::select! {
+            biased;
+            answer = asking => answer.unwrap_or(Err(StatusError::Panicked)),
+            () = self.clock.sleep(timeout) => Err(StatusError::TimedOut(timeout)),
+        };
+        let now = self.clock.now().wall();
+        let judged = answer.and_then(|status| judge(status, question, &self.rules, now));
+        self.note(judged.as_ref().err());
+        let policy = &self.policy;
+        let word = |verdict, max_age, until| Word { verdict, asked_at, max_age: jittered(max_age), until };
+        let judged = match judged {
+            Ok((verdict, until)) => {
+                let is_bad = matches!(verdict, Verdict::Withdrawn(_));
+                Ok(word(verdict, if is_bad { policy.negative_max_age } else { policy.max_age }, until))
+            }
+            Err(error) => Err(error),
+        };
+        if judged.as_ref().err().is_none_or(StatusError::is_about_the_token) {
+            let mut breaker = self.breaker();
+            if breaker.is_open() {
+                observe::status_source_is_back(&self.label);
+            }
+            breaker.succeeded();
+        }
+        match judged {
+            Ok(word) => {
+                let word = Arc::new(word);
+                self.memory.remember(*key, Arc::clone(&word));
+                Ok(word)
+            }
+            Err(error) => {
+                if error.is_about_the_token() {
+                    let undecided = word(Verdict::Undecided, policy.negative_max_age, None);
+                    self.memory.remember(*key, Arc::new(undecided));
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Tells whoever wants to know.
+    fn note(&self, error: Option<&StatusError>) {
+        observe::status_asked(&self.label, error.map(|error| -> &dyn std::error::Error { error }));
+        let mut health = self.health();
+        health.was_asked = true;
+        health.trouble = error.map(|error| error.to_string().into());
+    }
+
+    /// How many tokens may be asked about at once, this one among them.
+    pub(super) fn room_for(&self, question: &StatusQuestion) -> usize {
+        // Tokens of which nothing is known must not crowd out the others.
+        if question.is_opaque() { self.policy.waiting / 2 } else { self.policy.waiting }
+    }
+
+    pub(super) fn breaker(&self) -> MutexGuard<'_, Breaker> {
+        self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn health(&self) -> MutexGuard<'_, Health> {
+        self.health.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Held while a question is in the air.
+struct Permits<'s> {
+    _unproved: Option<SemaphorePermit<'s>>,
+    _any: Option<SemaphorePermit<'s>>,
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").field("label", &self.label).field("source", &self.source).finish_non_exhaustive()
+    }
+}

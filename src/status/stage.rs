@@ -1,0 +1,218 @@
+//! A verified or opaque token + what memory holds → an [`ActiveToken`], a refusal, or a question. Pure but for memory.
+
+use std::time::Duration;
+
+use super::{
+    ActiveToken, Freshness, OnOutage, StatusQuestion, StatusUnavailable,
+    lookup::{NoWord, Reply, StatusLookup},
+    verdict::{Verdict, Word},
+};
+use crate::{
+    clock::Now,
+    token::{TokenError, VerifiedToken},
+};
+
+/// Who can say of one issuer's tokens whether they still stand.
+#[derive(Debug, Default)]
+pub(crate) struct IssuerStatus {
+    source: Option<StatusLookup>,
+}
+
+/// A token as it got here.
+#[derive(Clone, Copy)]
+pub(crate) enum Presented<'t> {
+    /// A JWT, verified.
+    Jwt(&'t VerifiedToken),
+    /// The text of an opaque token, of which nothing is known.
+    Opaque(&'t [u8]),
+}
+
+/// What a route wants to know, and what has been found out for this very request.
+#[derive(Clone, Copy)]
+pub(crate) struct Demand<'a> {
+    pub(crate) freshness: Freshness,
+    pub(crate) on_outage: Option<OnOutage>,
+    pub(crate) answer: Option<&'a Reply>,
+    pub(crate) now: Now,
+}
+
+/// A token whose issuer stands by it, and the question to ask again soon, where its answer grows old.
+pub(crate) struct Standing {
+    pub(crate) token: ActiveToken,
+    pub(crate) renewal: Option<StatusQuestion>,
+}
+
+/// Why a token does not stand, or not yet.
+#[derive(Debug)]
+pub(crate) enum Unsettled {
+    Withdrawn(TokenError),
+    Ask(Inquiry),
+    Unavailable(NoWord),
+}
+
+/// What to ask, and since when an answer may have been on its way; `None`: since now.
+#[derive(Clone, Debug)]
+pub(crate) struct Inquiry {
+    question: StatusQuestion,
+    not_before: Option<Duration>,
+}
+
+impl Presented<'_> {
+    fn text(&self) -> &[u8] {
+        match self {
+            Self::Jwt(token) => token.text(),
+            Self::Opaque(text) => text,
+        }
+    }
+
+    fn question(&self) -> StatusQuestion {
+        match self {
+            Self::Jwt(token) => StatusQuestion::about(token),
+            Self::Opaque(text) => StatusQuestion::about_opaque(text),
+        }
+    }
+}
+
+impl IssuerStatus {
+    pub(crate) const fn new(source: Option<StatusLookup>) -> Self {
+        Self { source }
+    }
+
+    /// Who is asked.
+    pub(crate) const fn source(&self) -> Option<&StatusLookup> {
+        self.source.as_ref()
+    }
+
+    /// Whether its word on a JWT can be as fresh as that.
+    pub(crate) fn can_be(&self, freshness: Freshness) -> bool {
+        let is_asked = self.source.as_ref().is_some_and(|source| !source.policy().only_opaque);
+        freshness == Freshness::Cached || is_asked
+    }
+
+    /// Asks, or waits for who is asking already.
+    pub(crate) async fn ask(&self, inquiry: &Inquiry) -> Reply {
+        match &self.source {
+            Some(source) => source.ask(&inquiry.question, inquiry.not_before).await,
+            None => Err(NoWord::NOBODY),
+        }
+    }
+
+    /// Whether the issuer stands by the token, as far as memory knows.
+    pub(crate) fn judge(&self, presented: Presented<'_>, demand: &Demand<'_>) -> Result<Standing, Unsettled> {
+        let source = match (&self.source, presented) {
+            (Some(source), Presented::Opaque(_)) => source,
+            (Some(source), Presented::Jwt(_)) if !source.policy().only_opaque => source,
+            // Its signature and its claims are all there is to know.
+            (_, Presented::Jwt(token)) if demand.freshness == Freshness::Cached => {
+                return Ok(Standing { token: ActiveToken::new(token.clone()), renewal: None });
+            }
+            _ => return Err(Unsettled::Unavailable(NoWord::NOBODY)),
+        };
+        let (key, now) = (source.key(presented.text()), demand.now.monotonic());
+        let good = source.good_word(&key);
+        let outage = |no_word| outage(source, good.as_deref(), presented, demand, no_word);
+        match demand.answer {
+            // Asked for this request, and so as fresh as any could be.
+            Some(Ok(word)) => {
+                return stands(word, presented, demand.now, outage).map(|token| Standing { token, renewal: None });
+            }
+            Some(Err(no_word)) => return outage(*no_word),
+            None => {}
+        }
+        let max_age = max_age(demand.freshness, source.policy().max_age);
+        if let (Some(word), Some(max_age)) = (&good, max_age)
+            && word.is_fresh(max_age, demand.now)
+        {
+            let token = stands(word, presented, demand.now, outage)?;
+            let is_due = source.policy().renew_ahead && word.is_due(max_age, now);
+            return Ok(Standing { token, renewal: is_due.then(|| presented.question()) });
+        }
+        if let Some(word) = source.bad_word(&key, demand.now) {
+            return stands(&word, presented, demand.now, outage).map(|token| Standing { token, renewal: None });
+        }
+        match source.may_ask(now) {
+            Ok(()) => {
+                let not_before = max_age.map(|max_age| now.saturating_sub(max_age));
+                Err(Unsettled::Ask(Inquiry { question: presented.question(), not_before }))
+            }
+            Err(no_word) => outage(no_word),
+        }
+    }
+}
+
+/// How old a word may be; `None` where it must be asked for.
+fn max_age(freshness: Freshness, of_source: Duration) -> Option<Duration> {
+    match freshness {
+        Freshness::Cached => Some(of_source),
+        Freshness::MaxAge(of_route) => Some(of_route.min(of_source)),
+        Freshness::EveryRequest => None,
+    }
+}
+
+/// What a word comes to for the token at hand.
+fn stands(
+    word: &Word,
+    presented: Presented<'_>,
+    now: Now,
+    outage: impl FnOnce(NoWord) -> Result<Standing, Unsettled>,
+) -> Result<ActiveToken, Unsettled> {
+    match (&word.verdict, presented) {
+        (Verdict::Withdrawn(reason), _) => Err(Unsettled::Withdrawn(*reason)),
+        (Verdict::Stands { scopes: None }, Presented::Jwt(token)) => Ok(ActiveToken::new(token.clone())),
+        (Verdict::Stands { scopes: Some(scopes) }, Presented::Jwt(token)) => {
+            Ok(ActiveToken::new(token.narrowed_to(scopes)))
+        }
+        (Verdict::Described(token), Presented::Opaque(_)) => {
+            token.check_time(now.wall()).map_err(Unsettled::Withdrawn)?;
+            Ok(ActiveToken::new(token.clone()))
+        }
+        // The second cannot be: a text is of one kind.
+        (Verdict::Undecided, _) | (Verdict::Stands { .. } | Verdict::Described(_), _) => {
+            let retry_after = word.max_age.saturating_sub(word.age(now.monotonic()));
+            outage(NoWord { reason: StatusUnavailable::NoWord, retry_after }).map(|standing| standing.token)
+        }
+    }
+}
+
+/// The issuer's word is not to be had: what was decided for that.
+fn outage(
+    source: &StatusLookup,
+    good: Option<&Word>,
+    presented: Presented<'_>,
+    demand: &Demand<'_>,
+    no_word: NoWord,
+) -> Result<Standing, Unsettled> {
+    let refused = Unsettled::Unavailable(no_word);
+    let OnOutage::AcceptStale(max_age) = demand.on_outage.unwrap_or(source.policy().on_outage) else {
+        return Err(refused);
+    };
+    match good {
+        // A route that asks on every request is never served what was said before.
+        Some(word)
+            if demand.freshness != Freshness::EveryRequest
+                && word.age(demand.now.monotonic()) < max_age
+                && !word.is_over(demand.now.wall()) =>
+        {
+            let token = stands(word, presented, demand.now, |_| Err(Unsettled::Unavailable(no_word)))?;
+            Ok(Standing { token, renewal: None })
+        }
+        _ => Err(refused),
+    }
+}
+
+impl Word {
+    /// Whether it counts where words may be `max_age` old.
+    fn is_fresh(&self, max_age: Duration, now: Now) -> bool {
+        self.age(now.monotonic()) < max_age.min(self.max_age) && !self.is_over(now.wall())
+    }
+
+    /// Whether three quarters of its time are over.
+    fn is_due(&self, max_age: Duration, now: Duration) -> bool {
+        self.age(now) >= max_age.min(self.max_age) / 4 * 3
+    }
+}
+
+impl NoWord {
+    /// A question that nobody was there for.
+    const NOBODY: Self = Self { reason: StatusUnavailable::NobodyToAsk, retry_after: super::asking::SOON };
+}

@@ -1,0 +1,123 @@
+//! A source's answer + what is known of the token → a [`Verdict`] on it. Pure.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{
+    StatusError, StatusQuestion, TokenStatus,
+    source::{Description, Standing},
+};
+use crate::{
+    clock::UnixTime,
+    token::{Claims, ScopeSet, TokenError, TokenRules, VerifiedToken},
+};
+
+/// What an answer means for one token. Cloning is cheap.
+#[derive(Clone, Debug)]
+pub(crate) enum Verdict {
+    /// The issuer stands by a JWT, and may have left it fewer scopes than it says.
+    Stands { scopes: Option<Arc<ScopeSet>> },
+    /// The issuer stands by an opaque token: this one.
+    Described(VerifiedToken),
+    /// The issuer does not stand by it, or what it says does not fit the token.
+    Withdrawn(TokenError),
+    /// The issuer was there, and would not say.
+    Undecided,
+}
+
+/// A verdict, when its question was sent, and for how long it may count.
+#[derive(Clone, Debug)]
+pub(crate) struct Word {
+    pub(crate) verdict: Verdict,
+    /// By the monotonic clock: before the source could have answered.
+    pub(crate) asked_at: Duration,
+    /// The oldest that it may become, jitter included.
+    pub(crate) max_age: Duration,
+    /// RFC 7662 §4: not to be reused from then on, by the wall clock.
+    pub(crate) until: Option<UnixTime>,
+}
+
+impl Word {
+    /// How old it is.
+    pub(crate) const fn age(&self, now: Duration) -> Duration {
+        now.saturating_sub(self.asked_at)
+    }
+
+    /// Whether the issuer stood by the token.
+    pub(crate) const fn is_good(&self) -> bool {
+        matches!(self.verdict, Verdict::Stands { .. } | Verdict::Described(_))
+    }
+
+    /// Whether the token has expired since, by what the issuer said.
+    pub(crate) fn is_over(&self, now: UnixTime) -> bool {
+        self.until.is_some_and(|until| now >= until)
+    }
+}
+
+/// What the answer means, and until when it may be reused at most.
+pub(super) fn judge(
+    status: TokenStatus,
+    question: &StatusQuestion,
+    rules: &Arc<TokenRules>,
+    now: UnixTime,
+) -> Result<(Verdict, Option<UnixTime>), StatusError> {
+    let own_end = question.verified().and_then(VerifiedToken::expires_at);
+    let description = match status.0 {
+        Standing::Inactive => return Ok((Verdict::Withdrawn(TokenError::Inactive), own_end)),
+        Standing::Active(description) => description,
+    };
+    let said_end = description.as_ref().and_then(|description| description.claims.expires_at);
+    let until = own_end.into_iter().chain(said_end).min();
+    let verdict = match (question.verified(), description) {
+        (Some(_), None) => Verdict::Stands { scopes: None },
+        (Some(token), Some(description)) => about_jwt(token, &description, rules, now)?,
+        (None, Some(Description { claims, payload })) => {
+            match VerifiedToken::described(rules, claims, payload, question.token().as_bytes(), now) {
+                Ok(token) => Verdict::Described(token),
+                // What no server should say: that is its trouble, and not the token's.
+                Err(TokenError::Scopes) => return Err(StatusError::Malformed("the scopes of an active token")),
+                Err(reason) => Verdict::Withdrawn(reason),
+            }
+        }
+        (None, None) => return Err(StatusError::Malformed("nothing is said about an opaque token")),
+    };
+    Ok((verdict, until))
+}
+
+/// The signature says who the token is; what its issuer says about it must be said of the same one.
+fn about_jwt(
+    token: &VerifiedToken,
+    description: &Description,
+    rules: &TokenRules,
+    now: UnixTime,
+) -> Result<Verdict, StatusError> {
+    let Description { claims, payload } = description;
+    if let Err(reason) = rules.check_description(claims) {
+        return Ok(Verdict::Withdrawn(reason));
+    }
+    if !is_same(token, claims) {
+        return Ok(Verdict::Withdrawn(TokenError::OtherToken));
+    }
+    if let Err(reason) = rules.check_life(claims.expires_at, claims.not_before, None, now) {
+        return Ok(Verdict::Withdrawn(reason));
+    }
+    if !rules.says_scopes(claims, payload) {
+        return Ok(Verdict::Stands { scopes: None });
+    }
+    let scopes = rules.scopes(claims, payload).map_err(|_| StatusError::Malformed("the scopes of an active token"))?;
+    Ok(Verdict::Stands { scopes: Some(Arc::new(scopes)) })
+}
+
+/// Whether nothing that is said contradicts the token. What only one of them says contradicts nothing.
+fn is_same(token: &VerifiedToken, claims: &Claims) -> bool {
+    let agree = |said: Option<&str>, signed: Option<&str>| said.is_none() || signed.is_none() || said == signed;
+    let audiences = claims.audiences.as_deref().unwrap_or_default();
+    let signed: Vec<&str> = token.audiences().collect();
+    let same_audiences = audiences.is_empty()
+        || signed.is_empty()
+        || audiences.len() == signed.len() && audiences.iter().all(|said| signed.contains(&&**said));
+    agree(claims.issuer.as_deref(), token.issuer())
+        && agree(claims.subject.as_deref(), token.subject())
+        && agree(claims.client_id.as_deref(), token.client_id())
+        && agree(claims.token_id.as_deref(), token.token_id())
+        && same_audiences
+}

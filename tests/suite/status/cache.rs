@@ -1,0 +1,118 @@
+//! How long an answer counts, for whom, and who is asked again.
+
+use std::time::Duration;
+
+use portcullis::{RejectionKind, Requirement, status::StatusPolicy};
+use serde_json::json;
+
+use super::{
+    SECOND, request,
+    source::{Says, Scripted},
+    verdict, world,
+};
+
+const ANY: fn() -> Requirement = Requirement::authenticated;
+
+#[tokio::test]
+async fn an_answer_counts_for_a_while_and_no_longer_threat_14() {
+    let source = Scripted::new(Says::Active);
+    let world = world(&source, StatusPolicy::default().without_renewal_ahead()).await;
+    let token = world.issuer.token().build();
+    for _ in 0..3 {
+        assert!(verdict(&world, &token, ANY()).await.is_ok());
+    }
+    assert_eq!(source.asked(), 1);
+    source.say(Says::Inactive);
+    world.advance(26 * SECOND).await;
+    assert!(verdict(&world, &token, ANY()).await.is_ok(), "as agreed");
+    world.advance(4 * SECOND).await;
+    assert_eq!(verdict(&world, &token, ANY()).await.unwrap_err(), RejectionKind::InvalidToken);
+    assert_eq!(source.asked(), 2);
+    source.say(Says::Active);
+    assert_eq!(verdict(&world, &token, ANY()).await.unwrap_err(), RejectionKind::InvalidToken, "a no counts too");
+    world.advance(10 * SECOND).await;
+    assert!(verdict(&world, &token, ANY()).await.is_ok(), "but not as long");
+}
+
+#[tokio::test]
+async fn a_route_gets_an_answer_as_fresh_as_it_wants() {
+    let source = Scripted::new(Says::Active);
+    let world = world(&source, StatusPolicy::default().without_renewal_ahead()).await;
+    let token = world.issuer.token().build();
+    assert!(verdict(&world, &token, ANY()).await.is_ok());
+    source.say(Says::Inactive);
+    world.advance(5 * SECOND).await;
+    assert!(verdict(&world, &token, ANY()).await.is_ok());
+    assert!(verdict(&world, &token, ANY().max_status_age(6 * SECOND)).await.is_ok());
+    assert_eq!(source.asked(), 1);
+    let strict = verdict(&world, &token, ANY().max_status_age(5 * SECOND)).await;
+    assert_eq!((strict.unwrap_err(), source.asked()), (RejectionKind::InvalidToken, 2));
+    source.say(Says::Active);
+    world.advance(10 * SECOND).await;
+    for asked in [3, 4, 5] {
+        assert!(verdict(&world, &token, ANY().status_on_every_request()).await.is_ok());
+        assert_eq!(source.asked(), asked);
+    }
+}
+
+#[tokio::test]
+async fn an_answer_does_not_outlive_the_token_threat_14() {
+    let source = Scripted::new(Says::Active);
+    let world = world(&source, StatusPolicy::default().max_age(3600 * SECOND).without_renewal_ahead()).await;
+    let end = world.clock.now().wall().as_secs() + 10;
+    // Until the token's own end, and until the end that its issuer names, whichever comes first.
+    for (own, said) in [(10, None), (100, Some(json!({ "active": true, "exp": end })))] {
+        source.say(said.map_or(Says::Active, Says::Describes));
+        let token = world.issuer.token().expires_in(Duration::from_secs(own)).build();
+        let before = source.asked();
+        assert!(verdict(&world, &token, ANY()).await.is_ok());
+        world.advance(9 * SECOND).await;
+        assert!(verdict(&world, &token, ANY()).await.is_ok());
+        assert_eq!(source.asked(), before + 1);
+        source.say(Says::Inactive);
+        world.advance(SECOND).await;
+        // Within the leeway, the issuer has the word.
+        assert_eq!(verdict(&world, &token, ANY()).await.unwrap_err(), RejectionKind::InvalidToken);
+        assert_eq!(source.asked(), before + 2);
+        world.clock.step_wall_to(portcullis::testing::ManualClock::START);
+    }
+}
+
+#[tokio::test]
+async fn a_hot_token_never_waits() {
+    let source = Scripted::new(Says::Active);
+    let world = world(&source, StatusPolicy::default()).await;
+    let token = world.issuer.token().expires_in(Duration::from_secs(7200)).build();
+    assert!(verdict(&world, &token, ANY()).await.is_ok());
+    source.hold();
+    for second in 0..600 {
+        let waiting = request(&world, &token, ANY());
+        world.clock.settle().await;
+        assert!(waiting.is_finished(), "a request had to wait in second {second}");
+        waiting.await.unwrap().unwrap();
+        source.release();
+        world.clock.settle().await;
+        source.hold();
+        world.advance(SECOND).await;
+    }
+    assert!((20..=30).contains(&source.asked()), "asked {} times in ten minutes", source.asked());
+}
+
+#[tokio::test]
+async fn scopes_that_the_issuer_took_back_are_gone() {
+    let source = Scripted::new(Says::Describes(json!({ "active": true, "scope": "read" })));
+    let world = world(&source, StatusPolicy::default()).await;
+    let token = world.issuer.token().scopes(["read", "write"]).build();
+    let permitted = verdict(&world, &token, Requirement::scope("read")).await.unwrap();
+    assert_eq!(permitted.scopes().to_string(), "read");
+    assert_eq!((*permitted.as_active()).scopes().to_string(), "read");
+    assert_eq!(
+        verdict(&world, &token, Requirement::scope("write")).await.unwrap_err(),
+        RejectionKind::InsufficientScope
+    );
+    let token = world.issuer.token().scopes(["other"]).build();
+    assert_eq!(
+        verdict(&world, &token, Requirement::scope("read")).await.unwrap_err(),
+        RejectionKind::InsufficientScope
+    );
+}

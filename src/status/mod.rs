@@ -22,6 +22,9 @@ pub use lookup::StatusUnavailable;
 pub(crate) use lookup::{NoWord, Reply, SourceState, StatusLookup};
 pub use opaque::OpaqueTokens;
 pub use policy::StatusPolicy;
-pub use revocations::{Revocation, RevocationTarget};
+pub(crate) use revocations::Origin;
+pub use revocations::{
+    Revocation, RevocationEvent, RevocationTarget, Revocations, RevocationsBuilder, RevocationsError,
+};
 pub use source::{StatusAnswer, StatusError, StatusQuestion, StatusSource, TokenStatus};
 pub(crate) use stage::{Demand, Inquiry, IssuerStatus, Presented, Standing, Unsettled};

@@ -1,0 +1,29 @@
+//! What happened to tokens: they were revoked, suspended, or are good again.
+
+use super::Revocation;
+
+/// What a feed or an administrator says of tokens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RevocationEvent {
+    /// They are no longer to be accepted, for good.
+    Revoked(Revocation),
+    /// They are not to be accepted until further notice.
+    Suspended(Revocation),
+    /// Whoever says this no longer suspends them. What was revoked stays revoked.
+    Resumed(Revocation),
+}
+
+/// Who says so. The same tokens may be suspended by several, and then are until the last of them lifts it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Origin(u8);
+
+impl Origin {
+    /// This process: whoever calls [`Revocations`](super::Revocations) itself.
+    pub(crate) const LOCAL: Self = Self(0);
+
+    /// The feed at this position, counted from zero.
+    pub(crate) const fn feed(position: u8) -> Self {
+        Self(position.saturating_add(1))
+    }
+}

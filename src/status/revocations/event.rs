@@ -1,9 +1,15 @@
 //! What happened to tokens: they were revoked, suspended, or are good again.
 
-use super::Revocation;
+use serde::{Deserialize, Serialize};
+
+use super::{Revocation, wire::Wire};
 
 /// What a feed or an administrator says of tokens.
-#[derive(Clone, Debug, PartialEq, Eq)]
+///
+/// With serde it is the flat JSON object of its [`Revocation`], and in it `event`: `revoke` (the default), `suspend` or
+/// `resume`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "Wire", try_from = "Wire")]
 #[non_exhaustive]
 pub enum RevocationEvent {
     /// They are no longer to be accepted, for good.

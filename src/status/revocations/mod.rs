@@ -3,6 +3,7 @@
 mod builder;
 mod event;
 mod revocation;
+mod wire;
 
 use std::{
     fmt,

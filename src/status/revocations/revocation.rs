@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
+use super::wire::Wire;
 use crate::{clock::UnixTime, crypto::Sha256};
 
 /// One token, or all tokens of an issuer that have something in common, which are no longer to be accepted.
@@ -15,12 +18,17 @@ use crate::{clock::UnixTime, crypto::Sha256};
 /// let all = Revocation::subject(Some("https://idp.example"), "user-1", UnixTime::from_secs(1_899_990_000));
 /// assert_ne!(one, all);
 /// ```
-#[derive(Clone, PartialEq, Eq, Hash)]
+///
+/// With serde it is one flat JSON object: `iss`; one of `jti`, `token_sha256` (base64url), `sid`, `sub`, `client_id`,
+/// `grant`, `act`, or `"issuer_wide": true`; and `issued_up_to`, `exp`, `revoked_at` in seconds since the epoch.
+#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(into = "Wire", try_from = "Wire")]
 pub struct Revocation {
     issuer: Option<Box<str>>,
     target: RevocationTarget,
     issued_up_to: Option<UnixTime>,
     expires_at: Option<UnixTime>,
+    revoked_at: Option<UnixTime>,
 }
 
 /// What the tokens of a [`Revocation`] have in common.
@@ -49,7 +57,7 @@ impl Revocation {
     /// Tokens of `issuer` (`None`: of the one issuer that has no identifier) with this in common, whenever issued.
     #[must_use]
     pub fn new(issuer: Option<&str>, target: RevocationTarget) -> Self {
-        Self { issuer: issuer.map(Into::into), target, issued_up_to: None, expires_at: None }
+        Self { issuer: issuer.map(Into::into), target, issued_up_to: None, expires_at: None, revoked_at: None }
     }
 
     /// The token with this `jti`.
@@ -115,6 +123,14 @@ impl Revocation {
         self
     }
 
+    /// When this was decided, by a clock within five minutes of ours. Default: when it is first heard of. Whoever keeps
+    /// revocations for others says so, or they seem new to everybody who starts later.
+    #[must_use]
+    pub const fn revoked_at(mut self, instant: UnixTime) -> Self {
+        self.revoked_at = Some(instant);
+        self
+    }
+
     /// Whose tokens these are; `None` for the one issuer that has no identifier, and where the text says it all.
     #[must_use]
     pub fn issuer_identifier(&self) -> Option<&str> {
@@ -127,6 +143,10 @@ impl Revocation {
         &self.target
     }
 
+    pub(super) fn into_target(self) -> RevocationTarget {
+        self.target
+    }
+
     /// The latest instant of issue among them; `None`: whenever they were issued.
     #[must_use]
     pub const fn latest_issue(&self) -> Option<UnixTime> {
@@ -137,6 +157,12 @@ impl Revocation {
     #[must_use]
     pub const fn expiry(&self) -> Option<UnixTime> {
         self.expires_at
+    }
+
+    /// When it was decided, where that was said.
+    #[must_use]
+    pub const fn decision(&self) -> Option<UnixTime> {
+        self.revoked_at
     }
 
     /// How the text of a token is known.

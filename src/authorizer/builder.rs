@@ -14,7 +14,7 @@ use crate::{
     keys::{Keys, KeysEnvironment},
     policy::{Requirement, RouteTable},
     rejection::{ProtectedResource, is_realm},
-    status::{IssuerStatus, StatusLookup},
+    status::{IssuerStatus, Revocations, StatusLookup},
     token::{Audiences, TokenRules},
 };
 
@@ -32,6 +32,7 @@ pub struct AuthorizerBuilder {
     resource: Option<String>,
     realm: Option<String>,
     transport: Option<Arc<dyn Transport>>,
+    revocations: Option<Revocations>,
     clock: SharedClock,
 }
 
@@ -45,6 +46,7 @@ impl AuthorizerBuilder {
             resource: None,
             realm: None,
             transport: None,
+            revocations: None,
             clock: Arc::new(SystemClock::new()),
         }
     }
@@ -99,6 +101,13 @@ impl AuthorizerBuilder {
     /// Another way to reach authorization servers, shared with others.
     pub fn shared_transport(mut self, transport: Arc<dyn Transport>) -> Self {
         self.transport = Some(transport);
+        self
+    }
+
+    /// Refuses the tokens that are among these, from the moment at which they are. Keep a clone, and
+    /// [`revoke`](Revocations::revoke) through it.
+    pub fn revocations(mut self, revocations: Revocations) -> Self {
+        self.revocations = Some(revocations);
         self
     }
 
@@ -157,6 +166,7 @@ impl AuthorizerBuilder {
                 credential: self.credential,
                 max_credential_len: self.max_credential_len,
                 resource: Arc::new(resource),
+                revocations: self.revocations,
                 clock: self.clock,
             }),
         })

@@ -162,7 +162,11 @@ impl Authorizer {
     ) -> Result<Standing, Stop> {
         let Some(issuer) = self.inner.issuers.get(position) else { return Err(self.invalid(TokenError::Issuer)) };
         let presented = match read {
-            Read::Verified(token) => Presented::Jwt(token),
+            Read::Verified(token) => {
+                // Also after an answer that left before the revocation came: this runs again once it is there.
+                self.check_revocations(token)?;
+                Presented::Jwt(token)
+            }
             Read::Opaque => Presented::Opaque(bearer.as_bytes()),
         };
         let demand = Demand {
@@ -171,14 +175,26 @@ impl Authorizer {
             answer: answers.status.as_ref(),
             now,
         };
-        issuer.status.judge(presented, &demand).map_err(|unsettled| match unsettled {
+        let standing = issuer.status.judge(presented, &demand).map_err(|unsettled| match unsettled {
             Unsettled::Ask(inquiry) => Stop::Need(Need { issuer: position, question: Question::Status(inquiry) }),
             Unsettled::Withdrawn(reason) => self.invalid(reason),
             Unsettled::Unavailable(NoWord { reason, retry_after }) => {
                 let rejection = self.reject(RejectionKind::StatusUnavailable).with_retry_after(retry_after);
                 Stop::Reject(rejection.because_of_status(reason))
             }
-        })
+        })?;
+        if matches!(read, Read::Opaque) {
+            self.check_revocations(&standing.token)?;
+        }
+        Ok(standing)
+    }
+
+    /// Whether the token is among what was revoked here, which no answer of its issuer can undo.
+    fn check_revocations(&self, token: &VerifiedToken) -> Result<(), Stop> {
+        match &self.inner.revocations {
+            Some(revocations) if !revocations.stands(token) => Err(self.invalid(TokenError::Revoked)),
+            _ => Ok(()),
+        }
     }
 
     fn invalid(&self, reason: TokenError) -> Stop {

@@ -33,6 +33,7 @@ use crate::{
     credential::{self, CredentialSource},
     policy::{Location, Lookup, Requirement, RouteTable},
     rejection::{ProtectedResource, Rejection, RejectionKind},
+    status::Revocations,
 };
 
 /// Decides whether a request may pass.
@@ -68,6 +69,7 @@ struct Inner {
     credential: Box<dyn CredentialSource>,
     max_credential_len: usize,
     resource: Arc<ProtectedResource>,
+    revocations: Option<Revocations>,
     clock: SharedClock,
 }
 

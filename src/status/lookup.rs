@@ -101,11 +101,6 @@ impl StatusLookup {
         (word.age(now.monotonic()) < word.max_age).then_some(word)
     }
 
-    /// A word that must not count any more.
-    pub(crate) fn forget(&self, key: &StatusKey) {
-        self.shared.memory.forget(key);
-    }
-
     /// Whether the source may be asked, or when it is worth coming back.
     pub(crate) fn may_ask(&self, now: Duration) -> Result<(), NoWord> {
         let breaker = self.shared.breaker();

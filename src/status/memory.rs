@@ -70,10 +70,6 @@ impl Memory {
         }
         room.insert(key, word);
     }
-
-    pub(super) fn forget(&self, key: &StatusKey) {
-        self.good.invalidate(key);
-    }
 }
 
 /// What a word costs with its key and its place in the cache, measured at one million of them.

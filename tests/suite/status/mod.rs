@@ -1,6 +1,7 @@
 //! Whether the issuer still stands by a token: what is asked, remembered, and done without an answer.
 
 mod cache;
+mod revoked;
 mod source;
 
 use std::{sync::Arc, time::Duration};

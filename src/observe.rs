@@ -12,6 +12,8 @@ pub mod names {
     pub const KEY_FETCHES: &str = "portcullis_key_fetches_total";
     /// Questions to status sources, by `issuer` and `outcome`: `answered`, `failed`.
     pub const STATUS_QUESTIONS: &str = "portcullis_status_questions_total";
+    /// Requests for a token of our own, by `from` (token endpoint or issuer) and `outcome`: `fetched`, `failed`.
+    pub const TOKEN_REQUESTS: &str = "portcullis_token_requests_total";
 }
 
 pub(crate) fn permitted() {
@@ -75,6 +77,20 @@ fn count_question(issuer: &str, outcome: &'static str) {
     metrics::counter!(names::STATUS_QUESTIONS, "issuer" => issuer.to_owned(), "outcome" => outcome).increment(1);
 }
 
+pub(crate) fn token_fetched(from: &str) {
+    count_token_request(from, "fetched");
+    #[cfg(feature = "tracing")]
+    tracing::debug!(target: "portcullis", from, "token of our own fetched");
+}
+
+pub(crate) fn token_unavailable(from: &str, trouble: &str) {
+    count_token_request(from, "failed");
+    #[cfg(feature = "tracing")]
+    tracing::warn!(target: "portcullis", from, trouble, "token of our own could not be fetched");
+    #[cfg(not(feature = "tracing"))]
+    let _ = trouble;
+}
+
 #[cfg_attr(not(feature = "metrics"), expect(unused_variables, reason = "nothing counts"))]
 fn count_rejection(kind: &'static str) {
     #[cfg(feature = "metrics")]
@@ -85,6 +101,12 @@ fn count_rejection(kind: &'static str) {
 fn count_fetch(issuer: &str, outcome: &'static str) {
     #[cfg(feature = "metrics")]
     metrics::counter!(names::KEY_FETCHES, "issuer" => issuer.to_owned(), "outcome" => outcome).increment(1);
+}
+
+#[cfg_attr(not(feature = "metrics"), expect(unused_variables, reason = "nothing counts"))]
+fn count_token_request(from: &str, outcome: &'static str) {
+    #[cfg(feature = "metrics")]
+    metrics::counter!(names::TOKEN_REQUESTS, "from" => from.to_owned(), "outcome" => outcome).increment(1);
 }
 
 /// An error and what is below it, on one line.

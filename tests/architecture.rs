@@ -29,8 +29,8 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("policy", &["status", "token"]),
     ("rejection", &["credential", "policy", "status", "token"]),
     // ── what the path stands on ──
-    // Nothing yet: no client authentication (crypto), no tokens of its own that expire (clock).
-    ("issuer", &[]),
+    // tasks: a token of our own is fetched by the one place that spawns.
+    ("issuer", &["clock", "crypto", "observe", "tasks"]),
     ("crypto", &[]),
     ("clock", &[]),
     ("observe", &[]),

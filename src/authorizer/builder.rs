@@ -10,8 +10,8 @@ use super::{
 use crate::{
     clock::{Clock, SharedClock, SystemClock},
     credential::{AuthorizationHeader, CredentialSource, DEFAULT_MAX_LEN},
-    issuer::{Endpoint, HttpTransport, NoTransport, Transport},
-    keys::{Keys, KeysEnvironment},
+    issuer::{Endpoint, Environment, HttpTransport, NoTransport, Transport},
+    keys::Keys,
     policy::{Requirement, RouteTable},
     rejection::{ProtectedResource, is_realm},
     status::{IssuerStatus, Revocations, StatusLookup},
@@ -153,7 +153,7 @@ impl AuthorizerBuilder {
             // A client wants root certificates. Where nobody is asked, a machine without any will do.
             None => Arc::new(NoTransport),
         };
-        let environment = KeysEnvironment { transport, clock: Arc::clone(&self.clock) };
+        let environment = Environment { transport, clock: Arc::clone(&self.clock) };
         let issuers = self.issuers.into_iter().map(|issuer| trust(issuer, &environment)).collect::<Result<_, _>>()?;
         let issuers = TrustedIssuers::new(issuers);
         for (name, requirement) in routes.requirements() {
@@ -226,12 +226,12 @@ pub(super) fn check_freshness(
     }
 }
 
-fn trust(issuer: Issuer, environment: &KeysEnvironment) -> Result<TrustedIssuer, ConfigError> {
+fn trust(issuer: Issuer, environment: &Environment) -> Result<TrustedIssuer, ConfigError> {
     let name = issuer.identifier.as_deref().unwrap_or_default().to_owned();
     trusted(issuer, environment).map_err(|source| ConfigError::Issuer { issuer: name, source })
 }
 
-fn trusted(issuer: Issuer, environment: &KeysEnvironment) -> Result<TrustedIssuer, IssuerError> {
+fn trusted(issuer: Issuer, environment: &Environment) -> Result<TrustedIssuer, IssuerError> {
     if let Some(identifier) = issuer.identifier.as_deref() {
         check_identifier(identifier)?;
     }

@@ -1,6 +1,6 @@
-//! base64url text → bytes, without padding (RFC 7515 §2), in its one canonical spelling.
+//! base64url text ↔ bytes, without padding (RFC 7515 §2), in its one canonical spelling.
 
-use base64_simd::URL_SAFE_NO_PAD;
+use base64_simd::{STANDARD, URL_SAFE_NO_PAD};
 
 /// The bytes that `text` spells; `None` for a foreign character, padding, an impossible length or stray low bits.
 pub(crate) fn decode(text: &[u8]) -> Option<Vec<u8>> {
@@ -10,6 +10,11 @@ pub(crate) fn decode(text: &[u8]) -> Option<Vec<u8>> {
 /// `bytes` as base64url.
 pub(crate) fn encode(bytes: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode_to_string(bytes)
+}
+
+/// `bytes` as base64 in its older alphabet, padded (RFC 4648 §4): what Basic credentials are written in.
+pub(crate) fn encode_standard(bytes: &[u8]) -> String {
+    STANDARD.encode_to_string(bytes)
 }
 
 #[cfg(test)]

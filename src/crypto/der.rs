@@ -1,4 +1,4 @@
-//! PEM or DER text of a public key → SubjectPublicKeyInfo (RFC 5280 §4.1, RFC 8017 §A.1.1, RFC 7468).
+//! PEM or DER text of a key → its DER in a known shape (RFC 5280 §4.1, RFC 5208, RFC 8017 §A.1, RFC 7468).
 
 use super::KeyError;
 
@@ -17,6 +17,33 @@ pub(super) fn from_pem(text: &[u8]) -> Result<Vec<u8>, KeyError> {
         "RSA PUBLIC KEY" => Ok(spki_of_pkcs1(block.contents())),
         tag if tag.contains("PRIVATE KEY") => Err(KeyError::PrivateKey),
         _ => Err(KeyError::Malformed("the PEM block is not a PUBLIC KEY")),
+    }
+}
+
+/// A private key in DER, by its shape.
+pub(super) enum PrivateDer {
+    Pkcs8(Vec<u8>),
+    /// PKCS#1.
+    Rsa(Vec<u8>),
+    /// SEC 1.
+    EllipticCurve(Vec<u8>),
+}
+
+/// The key of a PEM text that holds exactly one private key, not encrypted.
+pub(super) fn private_from_pem(text: &[u8]) -> Result<PrivateDer, KeyError> {
+    let mut blocks = pem::parse_many(text).map_err(|_| KeyError::Malformed("not PEM text"))?;
+    // `openssl ecparam -genkey` names the curve above the key, which names it too.
+    blocks.retain(|block| block.tag() != "EC PARAMETERS");
+    let [block] = blocks.as_slice() else {
+        return Err(KeyError::Malformed("a PEM text must hold exactly one key"));
+    };
+    let der = block.contents().to_vec();
+    match block.tag() {
+        "PRIVATE KEY" => Ok(PrivateDer::Pkcs8(der)),
+        "RSA PRIVATE KEY" => Ok(PrivateDer::Rsa(der)),
+        "EC PRIVATE KEY" => Ok(PrivateDer::EllipticCurve(der)),
+        "ENCRYPTED PRIVATE KEY" => Err(KeyError::Malformed("the private key is encrypted")),
+        _ => Err(KeyError::Malformed("the PEM block is not a PRIVATE KEY")),
     }
 }
 

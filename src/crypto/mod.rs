@@ -1,4 +1,5 @@
-//! Key material → prepared keys, and a signature's yes or no. The only module that names a crypto crate.
+//! Key material → prepared keys, a signature's yes or no, and our own signatures. The only module that names a crypto
+//! crate.
 //!
 //! A key is parsed once, for one algorithm (RFC 8725bis §3.1: the key decides the algorithm, never the token).
 
@@ -6,12 +7,14 @@ mod algorithm;
 pub(crate) mod base64url;
 mod der;
 mod digest;
-mod key;
 #[cfg(feature = "testing")]
-pub(crate) mod signing;
+pub(crate) mod generate;
+mod key;
+mod signing;
 
 pub(crate) use algorithm::KeyKind;
 pub use algorithm::{Algorithm, UnknownAlgorithm};
 pub(crate) use digest::Sha256;
 pub use key::KeyError;
 pub(crate) use key::{Curve, PreparedKey};
+pub(crate) use signing::{SigningKey, unique_id};

@@ -1,110 +1,68 @@
-//! A fresh key pair → signatures. Only for the fakes of `testing`: the library itself never signs a token.
+//! PEM text of a private key → [`SigningKey`], and its signatures in their JWS form (RFC 5208, RFC 8017 §A.1.2, RFC 5915).
 
 use std::{fmt, sync::Arc};
 
 use aws_lc_rs::{
-    hmac,
     rand::{self, SystemRandom},
-    rsa::KeySize,
-    signature::{self, EcdsaKeyPair, EcdsaSigningAlgorithm, Ed25519KeyPair, KeyPair as _, RsaEncoding, RsaKeyPair},
+    signature::{self, EcdsaKeyPair, EcdsaSigningAlgorithm, Ed25519KeyPair, RsaEncoding, RsaKeyPair},
 };
-use serde_json::{Value, json};
 
-use super::{Algorithm, KeyKind, base64url};
+use super::{Algorithm, KeyError, KeyKind, base64url, der};
 
-/// A private key; cloning shares it.
+/// A private key, ready to use with its one algorithm; cloning shares it.
 #[derive(Clone)]
 pub(crate) struct SigningKey {
     algorithm: Algorithm,
-    material: Arc<Material>,
+    pair: Arc<KeyPair>,
 }
 
-enum Material {
+pub(super) enum KeyPair {
     Rsa(RsaKeyPair),
     EllipticCurve(EcdsaKeyPair),
     Edwards(Ed25519KeyPair),
-    Secret(Vec<u8>),
 }
 
 impl SigningKey {
-    /// A new key for `algorithm`: RSA keys of 2048 bits, secrets of 64 bytes.
-    pub(crate) fn generate(algorithm: Algorithm) -> Self {
-        let material = match algorithm.key_kind() {
-            KeyKind::Rsa => RsaKeyPair::generate(KeySize::Rsa2048).map(Material::Rsa),
-            KeyKind::EllipticCurve => EcdsaKeyPair::generate(ecdsa_signing(algorithm).0).map(Material::EllipticCurve),
-            KeyKind::Edwards => Ed25519KeyPair::generate().map(Material::Edwards),
-            KeyKind::Secret => {
-                let mut secret = vec![0; 64];
-                rand::fill(&mut secret).map(|()| Material::Secret(secret))
+    /// The key of a PEM text: `PRIVATE KEY`, or `RSA PRIVATE KEY`, or `EC PRIVATE KEY`.
+    pub(crate) fn from_pem(algorithm: Algorithm, text: &[u8]) -> Result<Self, KeyError> {
+        let key = der::private_from_pem(text)?;
+        let other = KeyError::Malformed("not a private key for this algorithm");
+        let pair = match (algorithm.key_kind(), &key) {
+            (KeyKind::Rsa, der::PrivateDer::Pkcs8(der)) => RsaKeyPair::from_pkcs8(der).ok().map(KeyPair::Rsa),
+            (KeyKind::Rsa, der::PrivateDer::Rsa(der)) => RsaKeyPair::from_der(der).ok().map(KeyPair::Rsa),
+            (KeyKind::EllipticCurve, der::PrivateDer::Pkcs8(der) | der::PrivateDer::EllipticCurve(der)) => {
+                let pair = EcdsaKeyPair::from_private_key_der(ecdsa_signing(algorithm).0, der);
+                pair.ok().map(KeyPair::EllipticCurve)
             }
+            (KeyKind::Edwards, der::PrivateDer::Pkcs8(der)) => {
+                Ed25519KeyPair::from_pkcs8(der).ok().map(KeyPair::Edwards)
+            }
+            _ => return Err(KeyError::WrongType(algorithm)),
         };
-        #[expect(clippy::expect_used, reason = "a fake without randomness is of no use to its test")]
-        let material = Arc::new(material.expect("the system's random source answers"));
-        Self { algorithm, material }
-    }
-
-    /// The same key used with another algorithm of its kind.
-    pub(crate) fn with_algorithm(&self, algorithm: Algorithm) -> Self {
-        assert_eq!(self.algorithm.key_kind(), algorithm.key_kind(), "another kind of key");
-        Self { algorithm, material: Arc::clone(&self.material) }
-    }
-
-    /// Whether a clone of this key is alive.
-    pub(crate) fn is_held_elsewhere(&self) -> bool {
-        Arc::strong_count(&self.material) > 1
+        Ok(Self { algorithm, pair: Arc::new(pair.ok_or(other)?) })
     }
 
     pub(crate) const fn algorithm(&self) -> Algorithm {
         self.algorithm
     }
 
-    /// The bytes of a symmetric key.
-    pub(crate) fn secret(&self) -> Option<&[u8]> {
-        match &*self.material {
-            Material::Secret(secret) => Some(secret),
-            Material::Rsa(_) | Material::EllipticCurve(_) | Material::Edwards(_) => None,
-        }
+    /// The signature in its JWS form (RFC 7518 §3); `None` where the system's random source fails.
+    pub(crate) fn sign(&self, message: &[u8]) -> Option<Vec<u8>> {
+        self.pair.sign(self.algorithm, message)
     }
+}
 
-    /// The signature in its JWS form (RFC 7518 §3).
-    pub(crate) fn sign(&self, message: &[u8]) -> Vec<u8> {
+impl KeyPair {
+    pub(super) fn sign(&self, algorithm: Algorithm, message: &[u8]) -> Option<Vec<u8>> {
         let random = SystemRandom::new();
-        let signed = match &*self.material {
-            Material::Rsa(pair) => {
+        match self {
+            Self::Rsa(pair) => {
                 let mut signature = vec![0; pair.public_modulus_len()];
-                pair.sign(rsa_encoding(self.algorithm), &random, message, &mut signature).map(|()| signature)
+                let signed = pair.sign(rsa_encoding(algorithm), &random, message, &mut signature);
+                signed.ok().map(|()| signature)
             }
-            Material::EllipticCurve(pair) => pair.sign(&random, message).map(|signature| signature.as_ref().to_vec()),
-            Material::Edwards(pair) => Ok(pair.sign(message).as_ref().to_vec()),
-            Material::Secret(secret) => Ok(hmac_sign(self.algorithm, secret, message)),
-        };
-        #[expect(clippy::expect_used, reason = "a fake that cannot sign is of no use to its test")]
-        signed.expect("a generated key signs")
-    }
-
-    /// The public half as a JWK without `kid` and `use`; for a secret, the secret (RFC 7518 §6).
-    pub(crate) fn jwk(&self) -> Value {
-        let text = |bytes: &[u8]| Value::from(base64url::encode(bytes));
-        match &*self.material {
-            Material::Rsa(pair) => {
-                let public = pair.public_key();
-                let (n, e) = (public.modulus(), public.exponent());
-                json!({
-                    "kty": "RSA", "alg": self.algorithm.name(),
-                    "n": text(n.big_endian_without_leading_zero()), "e": text(e.big_endian_without_leading_zero()),
-                })
-            }
-            Material::EllipticCurve(pair) => {
-                // An uncompressed point: 0x04, then x and y of equal length.
-                let point = pair.public_key().as_ref().get(1..).unwrap_or_default();
-                let (x, y) = point.split_at(point.len() / 2);
-                let curve = ecdsa_signing(self.algorithm).1;
-                json!({ "kty": "EC", "alg": self.algorithm.name(), "crv": curve, "x": text(x), "y": text(y) })
-            }
-            Material::Edwards(pair) => {
-                json!({ "kty": "OKP", "alg": "EdDSA", "crv": "Ed25519", "x": text(pair.public_key().as_ref()) })
-            }
-            Material::Secret(secret) => json!({ "kty": "oct", "alg": self.algorithm.name(), "k": text(secret) }),
+            Self::EllipticCurve(pair) => Some(pair.sign(&random, message).ok()?.as_ref().to_vec()),
+            Self::Edwards(pair) => Some(pair.sign(message).as_ref().to_vec()),
         }
     }
 }
@@ -115,14 +73,11 @@ impl fmt::Debug for SigningKey {
     }
 }
 
-/// HMAC under any secret, for tokens that pretend.
-pub(crate) fn hmac_sign(algorithm: Algorithm, secret: &[u8], message: &[u8]) -> Vec<u8> {
-    let hash = match algorithm {
-        Algorithm::HS384 => hmac::HMAC_SHA384,
-        Algorithm::HS512 => hmac::HMAC_SHA512,
-        _ => hmac::HMAC_SHA256,
-    };
-    hmac::sign(&hmac::Key::new(hash, secret), message).as_ref().to_vec()
+/// A text of 128 random bits that nobody guesses or meets twice; `None` where the system's random source fails.
+pub(crate) fn unique_id() -> Option<String> {
+    let mut bits = [0; 16];
+    rand::fill(&mut bits).ok()?;
+    Some(base64url::encode(&bits))
 }
 
 fn rsa_encoding(algorithm: Algorithm) -> &'static dyn RsaEncoding {
@@ -136,10 +91,48 @@ fn rsa_encoding(algorithm: Algorithm) -> &'static dyn RsaEncoding {
     }
 }
 
-fn ecdsa_signing(algorithm: Algorithm) -> (&'static EcdsaSigningAlgorithm, &'static str) {
+/// How a curve's algorithm signs, and the curve's name.
+pub(super) fn ecdsa_signing(algorithm: Algorithm) -> (&'static EcdsaSigningAlgorithm, &'static str) {
     match algorithm {
         Algorithm::ES384 => (&signature::ECDSA_P384_SHA384_FIXED_SIGNING, "P-384"),
         Algorithm::ES512 => (&signature::ECDSA_P521_SHA512_FIXED_SIGNING, "P-521"),
         _ => (&signature::ECDSA_P256_SHA256_FIXED_SIGNING, "P-256"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EC_PARAMETERS: &str = "-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n";
+
+    #[test]
+    fn what_is_no_private_key_for_the_algorithm_is_refused_and_not_quoted_threat_29() {
+        let block = |tag: &str| format!("-----BEGIN {tag}-----\nc2VjcmV0\n-----END {tag}-----\n");
+        for text in [
+            String::new(),
+            "secret".to_owned(),
+            EC_PARAMETERS.to_owned(),
+            block("PRIVATE KEY"),
+            block("RSA PRIVATE KEY"),
+            block("EC PRIVATE KEY"),
+            block("ENCRYPTED PRIVATE KEY"),
+            block("OPENSSH PRIVATE KEY"),
+            block("PUBLIC KEY"),
+            block("CERTIFICATE"),
+            block("PRIVATE KEY") + &block("PRIVATE KEY"),
+        ] {
+            for algorithm in [Algorithm::RS256, Algorithm::ES256, Algorithm::Ed25519, Algorithm::HS256] {
+                let error = SigningKey::from_pem(algorithm, text.as_bytes()).expect_err(&text).to_string();
+                assert!(!error.contains("c2VjcmV0") && !error.contains("secret"), "{error}");
+            }
+        }
+    }
+
+    #[test]
+    fn ids_are_not_met_twice() {
+        let (one, other) = (unique_id().unwrap(), unique_id().unwrap());
+        assert_eq!(one.len(), 22);
+        assert_ne!(one, other);
     }
 }

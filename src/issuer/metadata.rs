@@ -1,24 +1,42 @@
-//! An issuer's URL → its [`Metadata`] (RFC 8414 §3; OpenID Connect Discovery §4).
+//! An issuer's URL → an endpoint that its metadata names (RFC 8414 §3; OpenID Connect Discovery §4).
 
 use bytes::Bytes;
 use http::{Request, StatusCode, header};
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::{Endpoint, EndpointError, Transport, TransportError};
 
 /// Real metadata documents have a few kilobytes.
 const MAX_METADATA: usize = 256 * 1024;
 
-/// What an authorization server publishes about itself, as far as we use it.
-#[derive(Clone, Debug)]
-pub(crate) struct Metadata {
-    pub(crate) jwks_uri: Option<Endpoint>,
+/// An endpoint that an authorization server publishes in its metadata, as far as we use it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Published {
+    Keys,
+    Token,
+    #[cfg_attr(not(test), expect(dead_code, reason = "introspection comes next"))]
+    Introspection,
 }
 
+impl Published {
+    /// Its name in the metadata (RFC 8414 §2).
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Keys => "jwks_uri",
+            Self::Token => "token_endpoint",
+            Self::Introspection => "introspection_endpoint",
+        }
+    }
+}
+
+/// A metadata document. What in it is wrong spoils nothing but itself.
 #[derive(Deserialize)]
 struct Document {
     issuer: String,
-    jwks_uri: Option<String>,
+    jwks_uri: Option<Value>,
+    token_endpoint: Option<Value>,
+    introspection_endpoint: Option<Value>,
 }
 
 /// Why no metadata could be had.
@@ -37,21 +55,24 @@ pub(crate) enum DiscoveryError {
     Endpoint { url: String, source: EndpointError },
 }
 
-/// Asks the two well-known places in turn; `issuer` must be byte for byte what the document says.
-pub(crate) async fn discover(transport: &dyn Transport, issuer: &str) -> Result<Metadata, DiscoveryError> {
+/// Asks the two well-known places in turn for the metadata of `issuer`, which must be byte for byte what the document
+/// says, and reads the one endpoint `wanted`. `None` where neither names it.
+pub(crate) async fn discover(
+    transport: &dyn Transport,
+    issuer: &str,
+    wanted: Published,
+) -> Result<Option<Endpoint>, DiscoveryError> {
     let base = Endpoint::parse(issuer).map_err(|source| DiscoveryError::Endpoint { url: issuer.to_owned(), source })?;
     let places =
         [base.well_known_inserted("oauth-authorization-server"), base.well_known_appended("openid-configuration")];
     let [first, second] = &places;
-    match fetch(transport, first, &base, issuer).await {
+    match fetch(transport, first, &base, issuer, wanted).await {
         // Not every authorization server publishes both, and some answer there for their neighbours.
         Err(
             DiscoveryError::Status { .. } | DiscoveryError::NotMetadata { .. } | DiscoveryError::OtherIssuer { .. },
-        ) => fetch(transport, second, &base, issuer).await,
-        // `jwks_uri` is optional in RFC 8414 and required by OpenID Connect.
-        Ok(Metadata { jwks_uri: None }) => {
-            Ok(fetch(transport, second, &base, issuer).await.unwrap_or(Metadata { jwks_uri: None }))
-        }
+        ) => fetch(transport, second, &base, issuer, wanted).await,
+        // `jwks_uri` is optional in RFC 8414 and required by OpenID Connect; other endpoints are so in neither.
+        Ok(None) => Ok(fetch(transport, second, &base, issuer, wanted).await.unwrap_or(None)),
         answer => answer,
     }
 }
@@ -61,7 +82,8 @@ async fn fetch(
     place: &Endpoint,
     base: &Endpoint,
     expected: &str,
-) -> Result<Metadata, DiscoveryError> {
+    wanted: Published,
+) -> Result<Option<Endpoint>, DiscoveryError> {
     let url = || place.as_str().to_owned();
     let mut request = Request::new(Bytes::new());
     *request.uri_mut() = place.to_uri().map_err(|source| DiscoveryError::Endpoint { url: url(), source })?;
@@ -80,10 +102,52 @@ async fn fetch(
         let found = document.issuer.chars().take(200).collect();
         return Err(DiscoveryError::OtherIssuer { url: url(), found, expected: expected.to_owned() });
     }
-    let jwks_uri = document
-        .jwks_uri
-        .map(|text| base.parse_published(&text))
-        .transpose()
-        .map_err(|source| DiscoveryError::Endpoint { url: url(), source })?;
-    Ok(Metadata { jwks_uri })
+    let found = match wanted {
+        Published::Keys => document.jwks_uri,
+        Published::Token => document.token_endpoint,
+        Published::Introspection => document.introspection_endpoint,
+    };
+    match found {
+        None => Ok(None),
+        Some(Value::String(text)) => {
+            base.parse_published(&text).map(Some).map_err(|source| DiscoveryError::Endpoint { url: url(), source })
+        }
+        Some(_) => Err(DiscoveryError::NotMetadata { url: url() }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::testing::TestIssuer;
+
+    const IDP: &str = "https://idp.example";
+
+    #[tokio::test]
+    async fn a_bad_endpoint_spoils_nothing_but_itself() {
+        let issuer = TestIssuer::in_process(IDP);
+        issuer.set_metadata(json!({
+            "issuer": IDP, "jwks_uri": "https://keys.example/jwks", "introspection_endpoint": "http://10.0.0.1/x",
+            "token_endpoint": 7,
+        }));
+        let transport = issuer.transport();
+        let keys = discover(&*transport, IDP, Published::Keys).await.unwrap().unwrap();
+        assert_eq!(keys.as_str(), "https://keys.example/jwks");
+        for bad in [Published::Introspection, Published::Token] {
+            assert!(discover(&*transport, IDP, bad).await.is_err(), "{bad:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_second_place_is_asked_for_what_the_first_does_not_name() {
+        let issuer = TestIssuer::in_process(IDP);
+        issuer.set_metadata(json!({ "issuer": IDP, "jwks_uri": format!("{IDP}/jwks") }));
+        let transport = issuer.transport();
+        assert_eq!(discover(&*transport, IDP, Published::Introspection).await.unwrap(), None);
+        assert_eq!(issuer.asked().metadata, 2);
+        assert!(discover(&*transport, IDP, Published::Keys).await.unwrap().is_some());
+        assert_eq!(issuer.asked().metadata, 3);
+    }
 }

@@ -1,12 +1,33 @@
-//! How we speak to an authorization server: its URLs, its metadata, and the HTTP that carries both.
+//! How we speak to an authorization server: its URLs, its metadata, who we are to it, and the HTTP that carries it all.
+//!
+//! ```text
+//! ClientAuthentication (configured) ─► Authenticator ─► headers and form of a request
+//!                                           ▲
+//!          ClientCredentials ─► TokenRequest ─► OwnToken: fetched once, kept, renewed
+//! ```
 //!
 //! The only module that names an HTTP client. Whatever comes back is bounded before anybody reads it.
 
+mod assertion;
+mod authentication;
+mod authenticator;
+mod client_credentials;
 mod endpoint;
+mod environment;
+mod form;
 mod metadata;
+mod own_token;
+mod place;
+mod retry_after;
+mod token_request;
 mod transport;
 
+pub use assertion::PrivateKey;
+pub use authentication::{ClientAuthentication, ClientAuthenticationError};
+pub use client_credentials::ClientCredentials;
 pub use endpoint::{Endpoint, EndpointError};
-pub(crate) use metadata::{DiscoveryError, Metadata, discover};
+pub(crate) use environment::Environment;
+pub(crate) use metadata::{DiscoveryError, Published, discover};
+pub use token_request::ClientError;
 pub(crate) use transport::NoTransport;
 pub use transport::{Exchange, HttpTransport, Transport, TransportError};

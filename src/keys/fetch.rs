@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, StatusCode, header};
 
 use super::{KeySet, KeySetError, RefreshPolicy, jwk::JwkRules};
-use crate::issuer::{DiscoveryError, Endpoint, Metadata, Transport, TransportError, discover};
+use crate::issuer::{DiscoveryError, Endpoint, Published, Transport, TransportError, discover};
 
 /// Whatever the policy says, nobody is asked without pause.
 const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
@@ -126,7 +126,7 @@ async fn locate(
         (Place::Discovery(_), Some((endpoint, until))) if now < *until => return Ok(endpoint.clone()),
         (Place::Discovery(issuer), _) => issuer,
     };
-    let Metadata { jwks_uri } = discover(transport, issuer).await?;
+    let jwks_uri = discover(transport, issuer, Published::Keys).await?;
     let endpoint = jwks_uri.ok_or(FetchError::NoKeysPublished)?;
     memory.endpoint = Some((endpoint.clone(), now.saturating_add(policy.max_interval)));
     Ok(endpoint)

@@ -24,5 +24,5 @@ pub use policy::RefreshPolicy;
 pub(crate) use remote::KeyAnswer;
 pub(crate) use set::KeyMatch;
 pub use set::{KeySet, KeySetError, SkippedKey};
+pub(crate) use source::Keys;
 pub use source::{KeySource, KeySourceError};
-pub(crate) use source::{Keys, KeysEnvironment};

@@ -8,7 +8,7 @@ use super::{
 use crate::{
     clock::SharedClock,
     crypto::Algorithm,
-    issuer::{Endpoint, EndpointError, Transport},
+    issuer::{Endpoint, EndpointError, Environment},
     tasks::NoRuntime,
 };
 
@@ -160,13 +160,6 @@ impl fmt::Debug for KeySource {
     }
 }
 
-/// What keys need of the world to stay fresh.
-#[derive(Clone, Debug)]
-pub(crate) struct KeysEnvironment {
-    pub(crate) transport: Arc<dyn Transport>,
-    pub(crate) clock: SharedClock,
-}
-
 /// An issuer's keys in use.
 #[derive(Debug)]
 pub(crate) enum Keys {
@@ -182,7 +175,7 @@ impl Keys {
         source: KeySource,
         issuer: Option<&str>,
         algorithms: &[Algorithm],
-        environment: &KeysEnvironment,
+        environment: &Environment,
     ) -> Result<Self, KeySourceError> {
         if let Some(symmetric) = algorithms.iter().find(|algorithm| algorithm.is_symmetric() && source.is_published()) {
             return Err(KeySourceError::Symmetric(*symmetric));
@@ -208,7 +201,7 @@ impl Keys {
                 Place::Discovery(issuer.into())
             }
         };
-        let KeysEnvironment { transport, clock } = environment.clone();
+        let Environment { transport, clock } = environment.clone();
         let label = issuer.unwrap_or("(any issuer)");
         RemoteKeys::start(label, place, rules, source.policy, transport, clock)
             .map(Self::Remote)

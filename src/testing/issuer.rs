@@ -2,6 +2,7 @@
 //!
 //! `endpoints` answers a request from the `state`; `faults` lets that go wrong; `doors` are the two ways in.
 
+mod clients;
 mod doors;
 mod endpoints;
 mod faults;
@@ -178,7 +179,23 @@ impl TestIssuer {
     /// Makes a confidential client known, and what it may ask for.
     pub fn register_client(&self, id: &str, secret: &str, scopes: impl IntoIterator<Item = impl AsRef<str>>) {
         let scopes = scopes.into_iter().map(|scope| scope.as_ref().to_owned()).collect();
-        self.core.state().clients.insert(id.to_owned(), state::Client { secret: secret.to_owned(), scopes });
+        self.core.state().clients.insert(id.to_owned(), state::Client::Secret { secret: secret.to_owned(), scopes });
+    }
+
+    /// Makes a client known that signs assertions with `key` (RFC 7523), and what it may ask for.
+    pub fn register_client_key(&self, id: &str, key: &TestKey, scopes: impl IntoIterator<Item = impl AsRef<str>>) {
+        let scopes = scopes.into_iter().map(|scope| scope.as_ref().to_owned()).collect();
+        self.core.state().clients.insert(id.to_owned(), state::Client::Key { key: key.clone(), scopes });
+    }
+
+    /// From now on introspection wants a Bearer of this server with that scope, and no other authentication.
+    pub fn protect_introspection(&self, scope: &str) {
+        self.core.state().introspection_scope = Some(scope.to_owned());
+    }
+
+    /// Grants tokens that last so long; an hour at first.
+    pub fn set_token_lifetime(&self, lifetime: Duration) {
+        self.core.state().token_lifetime = lifetime;
     }
 
     /// What it was asked since it began, or since [`TestIssuer::reset_asked`].

@@ -8,13 +8,13 @@ use std::{
 
 use serde_json::Value;
 
-use crate::crypto::{Algorithm, Curve, KeyKind, PreparedKey, base64url, signing::SigningKey};
+use crate::crypto::{Algorithm, Curve, KeyKind, PreparedKey, base64url, generate::GeneratedKey};
 
 /// The keys that tests ask for by name, made once per process. RSA keys serve all RSA algorithms.
-static SHARED: LazyLock<Mutex<HashMap<(Algorithm, Slot), SigningKey>>> = LazyLock::new(Mutex::default);
+static SHARED: LazyLock<Mutex<HashMap<(Algorithm, Slot), GeneratedKey>>> = LazyLock::new(Mutex::default);
 
 /// RSA keys of issuers. They take long to make, so that one which nobody else holds any more is used again.
-static ISSUERS: Mutex<Vec<SigningKey>> = Mutex::new(Vec::new());
+static ISSUERS: Mutex<Vec<GeneratedKey>> = Mutex::new(Vec::new());
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 enum Slot {
@@ -34,14 +34,14 @@ enum Slot {
 #[derive(Clone)]
 pub struct TestKey {
     key_id: String,
-    key: SigningKey,
+    key: GeneratedKey,
 }
 
 impl TestKey {
     /// A new key. RSA keys of 2048 bits take a while: prefer [`TestKey::shared`].
     #[must_use]
     pub fn generate(algorithm: Algorithm, key_id: impl Into<String>) -> Self {
-        Self { key_id: key_id.into(), key: SigningKey::generate(algorithm) }
+        Self { key_id: key_id.into(), key: GeneratedKey::generate(algorithm) }
     }
 
     /// The key that this process uses for `algorithm`. All RSA algorithms share one key pair.
@@ -64,7 +64,7 @@ impl TestKey {
         let mut keys = ISSUERS.lock().unwrap_or_else(PoisonError::into_inner);
         let free = keys.iter().find(|key| !key.is_held_elsewhere()).map(|key| key.with_algorithm(algorithm));
         let key = free.unwrap_or_else(|| {
-            let new = SigningKey::generate(algorithm);
+            let new = GeneratedKey::generate(algorithm);
             keys.push(new.clone());
             new
         });
@@ -129,6 +129,19 @@ impl TestKey {
         self.prepared().is_some_and(|key| key.verify(message, signature).is_ok())
     }
 
+    /// The private half as PKCS#8 in PEM, for a client that signs; `None` for a secret.
+    ///
+    /// ```
+    /// use portcullis::{crypto::Algorithm, issuer::PrivateKey, testing::TestKey};
+    ///
+    /// let pem = TestKey::shared(Algorithm::ES256).private_pem().unwrap();
+    /// assert!(PrivateKey::from_pem(Algorithm::ES256, pem.as_bytes()).is_ok());
+    /// ```
+    #[must_use]
+    pub fn private_pem(&self) -> Option<String> {
+        self.key.private_pem()
+    }
+
     fn prepared(&self) -> Option<PreparedKey> {
         let jwk = self.jwk();
         let bytes = |name: &str| base64url::decode(jwk.get(name)?.as_str()?.as_bytes());
@@ -157,16 +170,17 @@ impl fmt::Debug for TestKey {
     }
 }
 
-fn shared(algorithm: Algorithm, slot: Slot) -> SigningKey {
+fn shared(algorithm: Algorithm, slot: Slot) -> GeneratedKey {
     let material = if algorithm.key_kind() == KeyKind::Rsa { Algorithm::RS256 } else { algorithm };
     let mut keys = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
-    let key = keys.entry((material, slot)).or_insert_with(|| SigningKey::generate(material));
+    let key = keys.entry((material, slot)).or_insert_with(|| GeneratedKey::generate(material));
     key.with_algorithm(algorithm)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::crypto::SigningKey;
 
     #[test]
     fn every_algorithm_signs_what_its_jwk_verifies() {
@@ -180,6 +194,25 @@ mod tests {
             assert!(!key.verifies(b"message", &other.sign(b"message")), "{algorithm}");
             assert_eq!(key.secret().is_some(), algorithm.is_symmetric());
         }
+    }
+
+    #[test]
+    fn every_private_key_is_read_back_from_its_pem_and_only_for_its_own_algorithm() {
+        let kinds = [Algorithm::RS256, Algorithm::PS512, Algorithm::ES256, Algorithm::ES384, Algorithm::ES512];
+        for algorithm in kinds.into_iter().chain([Algorithm::Ed25519]) {
+            let key = TestKey::shared(algorithm);
+            let pem = key.private_pem().unwrap();
+            let read = SigningKey::from_pem(algorithm, pem.as_bytes()).unwrap();
+            assert!(key.verifies(b"message", &read.sign(b"message").unwrap()), "{algorithm}");
+            for other in kinds.into_iter().filter(|other| !(algorithm.is_rsa() && other.is_rsa())) {
+                assert_eq!(
+                    SigningKey::from_pem(other, pem.as_bytes()).is_ok(),
+                    other == algorithm,
+                    "{algorithm} {other}"
+                );
+            }
+        }
+        assert_eq!(TestKey::shared(Algorithm::HS256).private_pem(), None);
     }
 
     #[test]

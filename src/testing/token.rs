@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::TestKey;
 use crate::{
     clock::UnixTime,
-    crypto::{Algorithm, base64url, signing::hmac_sign},
+    crypto::{Algorithm, base64url, generate::hmac_sign},
 };
 
 /// How long a token lasts unless told otherwise.

@@ -1,51 +1,48 @@
 //! One request → one answer of an authorization server in good health.
 
-use std::{
-    collections::HashMap,
-    hash::{DefaultHasher, Hash as _, Hasher as _},
-};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
-use base64_simd::STANDARD;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use serde_json::{Value, json};
-use url::form_urlencoded;
 
 use super::{
+    clients::Form,
     faults::Target,
     state::{Core, State},
 };
 use crate::crypto::{Algorithm, base64url};
 
-const LIFETIME_SECS: u64 = 3600;
-
 /// An error answer of RFC 6749 §5.2.
-struct Refusal {
+pub(super) struct Refusal {
     code: &'static str,
     description: &'static str,
 }
 
 impl Refusal {
-    const fn new(code: &'static str, description: &'static str) -> Self {
+    pub(super) const fn new(code: &'static str, description: &'static str) -> Self {
         Self { code, description }
     }
 
-    const fn invalid_request(description: &'static str) -> Self {
+    pub(super) const fn invalid_request(description: &'static str) -> Self {
         Self::new("invalid_request", description)
     }
 
-    const fn invalid_client(description: &'static str) -> Self {
+    pub(super) const fn invalid_client(description: &'static str) -> Self {
         Self::new("invalid_client", description)
     }
 
     fn into_response(self) -> Response<Bytes> {
         let mut response = json(&json!({ "error": self.code, "error_description": self.description }));
         *response.status_mut() = StatusCode::BAD_REQUEST;
-        if self.code == "invalid_client" {
-            *response.status_mut() = StatusCode::UNAUTHORIZED;
-            let challenge = HeaderValue::from_static("Basic realm=\"test issuer\"");
-            response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
-        }
+        let (status, challenge) = match self.code {
+            "invalid_client" => (StatusCode::UNAUTHORIZED, "Basic realm=\"test issuer\""),
+            "invalid_token" => (StatusCode::UNAUTHORIZED, "Bearer error=\"invalid_token\""),
+            "insufficient_scope" => (StatusCode::FORBIDDEN, "Bearer error=\"insufficient_scope\""),
+            _ => return response,
+        };
+        *response.status_mut() = status;
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
         response
     }
 }
@@ -78,7 +75,7 @@ impl Core {
 
     /// RFC 8414 §2.
     fn metadata(&self) -> Value {
-        let methods = ["client_secret_basic", "client_secret_post"];
+        let methods = ["client_secret_basic", "client_secret_post", "private_key_jwt"];
         let published = || {
             json!({
                 "issuer": self.url(),
@@ -120,13 +117,13 @@ impl Core {
     /// RFC 6749 §4.4.2.
     fn grant(&self, request: &Request<Bytes>) -> Result<Response<Bytes>, Refusal> {
         let form = Form::read(request)?;
-        let client = self.client(request.headers(), &form)?;
+        let client = self.client(request, &form)?;
         match form.get("grant_type") {
             Some("client_credentials") => {}
             Some(_) => return Err(Refusal::new("unsupported_grant_type", "only client_credentials")),
             None => return Err(Refusal::invalid_request("no grant_type")),
         }
-        let allowed = self.state().clients.get(&client).map(|known| known.scopes.clone()).unwrap_or_default();
+        let allowed = self.state().clients.get(&client).map(|known| known.scopes().to_vec()).unwrap_or_default();
         let granted: Vec<String> = match form.get("scope") {
             Some(asked) => asked.split(' ').map(str::to_owned).collect(),
             None => allowed.clone(),
@@ -139,8 +136,10 @@ impl Core {
         if !granted.is_empty() {
             token = token.scopes(&granted);
         }
+        let lifetime = self.state().token_lifetime;
         Ok(json(&json!({
-            "access_token": token.build(), "token_type": "Bearer", "expires_in": LIFETIME_SECS,
+            "access_token": token.expires_in(lifetime).build(), "token_type": "Bearer",
+            "expires_in": lifetime.as_secs(),
             "scope": granted.join(" "),
         })))
     }
@@ -148,12 +147,16 @@ impl Core {
     /// RFC 7662 §2.
     fn introspect(&self, request: &Request<Bytes>) -> Result<Response<Bytes>, Refusal> {
         let form = Form::read(request)?;
-        self.client(request.headers(), &form)?;
+        let protection = self.state().introspection_scope.clone();
+        match protection {
+            Some(scope) => self.bearer(request.headers(), &scope)?,
+            None => drop(self.client(request, &form)?),
+        }
         let token = form.get("token").ok_or(Refusal::invalid_request("no token"))?;
         Ok(json(&self.claims_if_active(token).unwrap_or_else(|| json!({ "active": false }))))
     }
 
-    fn claims_if_active(&self, token: &str) -> Option<Value> {
+    pub(super) fn claims_if_active(&self, token: &str) -> Option<Value> {
         let (state, now) = (self.state(), self.now().as_secs());
         if state.revoked.contains(token) {
             return None;
@@ -173,26 +176,10 @@ impl Core {
     /// RFC 7009 §2: an unknown token is no error.
     fn revoke(&self, request: &Request<Bytes>) -> Result<Response<Bytes>, Refusal> {
         let form = Form::read(request)?;
-        self.client(request.headers(), &form)?;
+        self.client(request, &form)?;
         let token = form.get("token").ok_or(Refusal::invalid_request("no token"))?;
         self.state().revoked.insert(token.to_owned());
         Ok(empty(StatusCode::OK))
-    }
-
-    /// The client that authenticates itself, in one of the two ways of RFC 6749 §2.3.1.
-    fn client(&self, headers: &HeaderMap, form: &Form) -> Result<String, Refusal> {
-        let basic = headers.get(header::AUTHORIZATION).map(basic_credentials);
-        let (id, secret) = match (basic, form.get("client_secret")) {
-            (Some(_), Some(_)) => return Err(Refusal::invalid_request("authenticated in two ways")),
-            (Some(basic), None) => basic.ok_or(Refusal::invalid_client("malformed Basic credentials"))?,
-            (None, Some(secret)) => {
-                let id = form.get("client_id").ok_or(Refusal::invalid_client("no client_id"))?;
-                (id.to_owned(), secret.to_owned())
-            }
-            (None, None) => return Err(Refusal::invalid_client("no client authentication")),
-        };
-        let known = self.state().clients.get(&id).is_some_and(|client| client.secret == secret);
-        if known { Ok(id) } else { Err(Refusal::invalid_client("unknown client, or not its secret")) }
     }
 }
 
@@ -207,45 +194,6 @@ impl State {
         let mut keys = self.signers.iter().filter(|key| key.algorithm() == algorithm);
         keys.any(|key| key.verifies(signed.as_bytes(), &signature)).then(|| part(payload))?
     }
-}
-
-/// The parameters of a form, each at most once, none empty (RFC 6749 §3.2).
-struct Form(HashMap<String, String>);
-
-impl Form {
-    fn read(request: &Request<Bytes>) -> Result<Self, Refusal> {
-        let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        let essence = content_type.and_then(|text| text.split(';').next()).map(|text| text.trim().to_ascii_lowercase());
-        if essence.as_deref() != Some("application/x-www-form-urlencoded") {
-            return Err(Refusal::invalid_request("not a form"));
-        }
-        let mut form = HashMap::new();
-        for (name, value) in form_urlencoded::parse(request.body()).into_owned() {
-            if !value.is_empty() && form.insert(name, value).is_some() {
-                return Err(Refusal::invalid_request("a repeated parameter"));
-            }
-        }
-        Ok(Self(form))
-    }
-
-    fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(String::as_str)
-    }
-}
-
-/// The id and secret of RFC 6749 §2.3.1: form-encoded each, then joined, then base64.
-fn basic_credentials(value: &HeaderValue) -> Option<(String, String)> {
-    let (scheme, encoded) = value.to_str().ok()?.split_once(' ')?;
-    if !scheme.eq_ignore_ascii_case("basic") {
-        return None;
-    }
-    let joined = String::from_utf8(STANDARD.decode_to_vec(encoded.trim()).ok()?).ok()?;
-    let (id, secret) = joined.split_once(':')?;
-    let decoded = |text: &str| {
-        let pair = format!("={text}");
-        form_urlencoded::parse(pair.as_bytes()).next().map(|(_, value)| value.into_owned())
-    };
-    Some((decoded(id)?, decoded(secret)?))
 }
 
 fn empty(status: StatusCode) -> Response<Bytes> {

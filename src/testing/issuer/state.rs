@@ -110,6 +110,12 @@ pub(super) struct State {
     pub(super) cache_control: Option<HeaderValue>,
     pub(super) metadata: Option<Value>,
     pub(super) clients: HashMap<String, Client>,
+    /// The `jti` of every client assertion so far.
+    pub(super) assertions: HashSet<String>,
+    /// The scope of a Bearer that introspection wants in place of a client's secret.
+    pub(super) introspection_scope: Option<String>,
+    /// How long the tokens last that it grants.
+    pub(super) token_lifetime: Duration,
     /// What introspection says of each opaque token.
     pub(super) opaque: HashMap<String, Value>,
     pub(super) revoked: HashSet<String>,
@@ -119,9 +125,19 @@ pub(super) struct State {
     rotations: usize,
 }
 
-pub(super) struct Client {
-    pub(super) secret: String,
-    pub(super) scopes: Vec<String>,
+/// A client by what it proves to be itself with.
+pub(super) enum Client {
+    Secret { secret: String, scopes: Vec<String> },
+    Key { key: TestKey, scopes: Vec<String> },
+}
+
+impl Client {
+    /// What it may ask for.
+    pub(super) fn scopes(&self) -> &[String] {
+        match self {
+            Self::Secret { scopes, .. } | Self::Key { scopes, .. } => scopes,
+        }
+    }
 }
 
 impl Core {
@@ -144,6 +160,9 @@ impl Core {
                 cache_control: None,
                 metadata: None,
                 clients: HashMap::new(),
+                assertions: HashSet::new(),
+                introspection_scope: None,
+                token_lifetime: Duration::from_secs(3600),
                 opaque: HashMap::new(),
                 revoked: HashSet::new(),
                 asked: Asked::default(),

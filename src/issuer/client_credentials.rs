@@ -1,0 +1,143 @@
+//! Which token of our own to fetch, as configured → [`ClientCredentials`] (RFC 6749 §4.4).
+
+use std::fmt;
+
+use super::{
+    ClientAuthentication, ClientAuthenticationError,
+    authentication::Method,
+    form::{ExtraParameters, Form},
+    place::PlaceSource,
+};
+
+/// A token of our own, for a server whose endpoints want a Bearer: fetched by client credentials, kept, renewed.
+///
+/// # How often a token is fetched
+///
+/// Many servers count the tokens that a client gets, some by the month. So a token is fetched when it is first needed,
+/// by one request for all who wait; a caller that gives up cancels nothing; and it is kept for its whole life. While it
+/// is used, it is renewed in the background when a tenth of its life is left, but at least 5 seconds and at most a
+/// minute (and never more than half of it), each time a little earlier by chance, so that replicas do not ask together.
+/// A token that nobody used since it was fetched is not renewed.
+///
+/// Tokens of one hour are thus renewed after 53 to 59 minutes: 26 a day, 800 a month. Every replica of a service has its
+/// own: **12 replicas stay within 10,000 a month, 13 do not**, and restarts come on top. Tokens of a quarter of an hour
+/// cost four times as many. A server that says nothing of a token's life is taken to mean five minutes, which is
+/// more than 10,000 a month for one replica: let it say `expires_in`. What is said to last longer than a day is renewed daily.
+///
+/// # When it fails
+///
+/// An attempt is given up after 5 seconds. Then nobody asks for a second, doubling with each failure up to a minute, or
+/// as long as the server says by `Retry-After` on 429 and 503, up to five minutes; who needs a token meanwhile gets the
+/// error at once. A token that is not yet over is used in the meantime. One that the endpoint refuses with 401 is
+/// dropped for a new one, once; if that is refused too, not again for a minute, doubling up to an hour.
+///
+/// ```
+/// use portcullis::issuer::{ClientAuthentication, ClientCredentials};
+///
+/// let credentials = ClientCredentials::at(
+///     "https://idp.example/api/v1/token",
+///     ClientAuthentication::post("4f7c1f0e-8d5b-4a43-9f0a-3d2f6f2f9b11", "s3cret"),
+/// )
+/// .scope("tokens:read");
+/// ```
+#[derive(Clone)]
+pub struct ClientCredentials {
+    place: PlaceSource,
+    authentication: ClientAuthentication,
+    scope: String,
+    resources: Vec<String>,
+    extra: ExtraParameters,
+}
+
+impl ClientCredentials {
+    fn of(place: PlaceSource, authentication: ClientAuthentication) -> Self {
+        Self { place, authentication, scope: String::new(), resources: Vec::new(), extra: ExtraParameters::default() }
+    }
+
+    /// The token endpoint by its URL, and how the client shows there who it is: by secret or by key.
+    #[must_use]
+    pub fn at(token_url: impl Into<String>, authentication: ClientAuthentication) -> Self {
+        Self::of(PlaceSource::Url(token_url.into()), authentication)
+    }
+
+    /// The token endpoint that the issuer's metadata name, looked up when the first token is needed.
+    #[must_use]
+    pub fn discover(authentication: ClientAuthentication) -> Self {
+        Self::of(PlaceSource::Discovery, authentication)
+    }
+
+    /// Asks for this scope, or for several with a space between them; adds to what was asked for before. Without any, the
+    /// server decides: ask for no more than is needed.
+    #[must_use]
+    pub fn scope(mut self, scope: &str) -> Self {
+        if !self.scope.is_empty() {
+            self.scope.push(' ');
+        }
+        self.scope.push_str(scope);
+        self
+    }
+
+    /// What the token is to be used at (RFC 8707 §2); may be given several times.
+    #[must_use]
+    pub fn resource(mut self, resource: impl Into<String>) -> Self {
+        self.resources.push(resource.into());
+        self
+    }
+
+    /// Sends a parameter more, such as `audience`, where the server wants it.
+    #[must_use]
+    pub fn parameter(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.extra.push(name.into(), value.into());
+        self
+    }
+
+    pub(super) const fn place(&self) -> &PlaceSource {
+        &self.place
+    }
+
+    pub(super) const fn authentication(&self) -> &ClientAuthentication {
+        &self.authentication
+    }
+
+    /// The request, but for who asks.
+    pub(super) fn form(&self) -> Form {
+        let mut form = Form::default();
+        form.push("grant_type", "client_credentials");
+        if !self.scope.is_empty() {
+            form.push("scope", self.scope.as_str());
+        }
+        for resource in &self.resources {
+            form.push("resource", resource.as_str());
+        }
+        self.extra.add_to(&mut form);
+        form
+    }
+
+    pub(super) fn check(&self) -> Result<(), ClientAuthenticationError> {
+        if matches!(self.authentication.method, Method::Bearer(_) | Method::ClientCredentials(_) | Method::None) {
+            return Err(ClientAuthenticationError::NotForTokenEndpoint(self.authentication.name()));
+        }
+        let is_scope = |text: &str| {
+            let is_of_scope = |byte| matches!(byte, 0x21 | 0x23..=0x5b | 0x5d..=0x7e);
+            text.split(' ').all(|token| !token.is_empty() && token.bytes().all(is_of_scope))
+        };
+        if !self.scope.is_empty() && !is_scope(&self.scope) {
+            return Err(ClientAuthenticationError::Scope(self.scope.clone()));
+        }
+        if let Some(name) = self.extra.misused(&["grant_type", "scope", "resource"]) {
+            return Err(ClientAuthenticationError::Parameter(name.to_owned()));
+        }
+        self.authentication.check()
+    }
+}
+
+impl fmt::Debug for ClientCredentials {
+    /// Not the extra parameters, which may be secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientCredentials")
+            .field("place", &self.place)
+            .field("authentication", &self.authentication)
+            .field("scope", &self.scope)
+            .finish_non_exhaustive()
+    }
+}

@@ -111,7 +111,7 @@ mod tests {
 
     #[test]
     fn without_a_runtime_nothing_is_spawned() {
-        assert!(TaskSet::default().spawn(async {}).is_err());
+        assert!(TaskSet::default().start(async {}).is_err());
     }
 
     #[tokio::test]

@@ -1,5 +1,6 @@
 //! Whether the issuer still stands by a token: what is asked, remembered, and done without an answer.
 
+mod answers;
 mod cache;
 mod revoked;
 mod source;

@@ -2,9 +2,9 @@
 //!
 //! Labels are kinds and configured names; never a token, a secret or a claim.
 
-use std::error::Error;
+use std::{error::Error, time::Duration};
 
-/// The counters, for whoever describes them to a recorder.
+/// The counters and gauges, for whoever describes them to a recorder.
 pub mod names {
     /// Decisions, by `outcome`: `permit`, or the kind of the rejection.
     pub const DECISIONS: &str = "portcullis_decisions_total";
@@ -14,6 +14,13 @@ pub mod names {
     pub const STATUS_QUESTIONS: &str = "portcullis_status_questions_total";
     /// Requests for a token of our own, by `from` (token endpoint or issuer) and `outcome`: `fetched`, `failed`.
     pub const TOKEN_REQUESTS: &str = "portcullis_token_requests_total";
+    /// What happened while revocation feeds were followed, by `feed` and `outcome`: `synced` (a snapshot was applied),
+    /// `ignored` (an event about tokens that are not the feed's), or the kind of trouble: `gap`, `reset`, `late`,
+    /// `clock`, `silent`, `unavailable`, `refused`, `malformed`, `too_large`, `panicked`.
+    pub const FEEDS: &str = "portcullis_revocation_feed_total";
+    /// How old what is known of a revocation feed is, in seconds, by `feed`: a gauge, set when something is heard and
+    /// with every attempt.
+    pub const FEED_STALENESS: &str = "portcullis_revocation_feed_staleness_seconds";
 }
 
 pub(crate) fn permitted() {
@@ -89,6 +96,41 @@ pub(crate) fn token_unavailable(from: &str, trouble: &str) {
     tracing::warn!(target: "portcullis", from, trouble, "token of our own could not be fetched");
     #[cfg(not(feature = "tracing"))]
     let _ = trouble;
+}
+
+pub(crate) fn feed_synced(feed: &str, events: usize) {
+    count_feed(feed, "synced");
+    #[cfg(feature = "tracing")]
+    tracing::info!(target: "portcullis", feed, events, "revocations synchronised");
+    #[cfg(not(feature = "tracing"))]
+    let _ = events;
+}
+
+pub(crate) fn feed_trouble(feed: &str, kind: &'static str, trouble: &str) {
+    count_feed(feed, kind);
+    #[cfg(feature = "tracing")]
+    tracing::warn!(target: "portcullis", feed, kind, trouble, "revocation feed interrupted");
+    #[cfg(not(feature = "tracing"))]
+    let _ = trouble;
+}
+
+/// Whose tokens it was about is nobody's business in a log.
+pub(crate) fn feed_event_ignored(feed: &str) {
+    count_feed(feed, "ignored");
+    #[cfg(feature = "tracing")]
+    tracing::debug!(target: "portcullis", feed, "an event about tokens of others was ignored");
+}
+
+#[cfg_attr(not(feature = "metrics"), expect(unused_variables, reason = "nothing measures"))]
+pub(crate) fn feed_staleness(feed: &str, staleness: Duration) {
+    #[cfg(feature = "metrics")]
+    metrics::gauge!(names::FEED_STALENESS, "feed" => feed.to_owned()).set(staleness.as_secs_f64());
+}
+
+#[cfg_attr(not(feature = "metrics"), expect(unused_variables, reason = "nothing counts"))]
+fn count_feed(feed: &str, outcome: &'static str) {
+    #[cfg(feature = "metrics")]
+    metrics::counter!(names::FEEDS, "feed" => feed.to_owned(), "outcome" => outcome).increment(1);
 }
 
 #[cfg_attr(not(feature = "metrics"), expect(unused_variables, reason = "nothing counts"))]

@@ -74,9 +74,19 @@ pub(crate) struct NoRuntime;
 
 /// `duration`, shortened by up to a tenth, so that replicas started together do not ask together.
 pub(crate) fn jittered(duration: Duration) -> Duration {
+    shortened(duration, 10)
+}
+
+/// `duration`, shortened by up to half, so that replicas cut off together do not come back together.
+pub(crate) fn scattered(duration: Duration) -> Duration {
+    shortened(duration, 2)
+}
+
+/// `duration` without a random share of its `part`th part.
+fn shortened(duration: Duration, part: u32) -> Duration {
     let random = RandomState::new().hash_one(0_u8) % 1024;
-    let tenth = duration / 10;
-    duration.saturating_sub(tenth.mul_f64(u32::try_from(random).map_or(0.0, f64::from) / 1024.0))
+    let share = (duration / part).mul_f64(u32::try_from(random).map_or(0.0, f64::from) / 1024.0);
+    duration.saturating_sub(share)
 }
 
 #[cfg(test)]
@@ -132,5 +142,13 @@ mod tests {
         assert!(drawn.iter().any(|other| *other != drawn[0]), "replicas would ask together");
         assert_eq!(jittered(Duration::ZERO), Duration::ZERO);
         assert!(jittered(Duration::MAX) >= Duration::MAX / 10 * 8);
+    }
+
+    #[test]
+    fn scattering_shortens_by_at_most_half() {
+        let minute = Duration::from_secs(60);
+        let drawn: Vec<_> = (0..1000).map(|_| scattered(minute)).collect();
+        assert!(drawn.iter().all(|drawn| (minute / 2..=minute).contains(drawn)), "{drawn:?}");
+        assert!(drawn.iter().any(|drawn| *drawn < minute * 3 / 4), "replicas would come back together");
     }
 }

@@ -24,6 +24,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("token", &["clock", "credential", "crypto", "keys"]),
     // tasks: the refresher of a remote set is spawned by the one place that spawns.
     ("keys", &["clock", "crypto", "issuer", "observe", "tasks"]),
+    // observe, tasks: a feed is followed in the background, and its trouble is seen.
     ("status", &["clock", "crypto", "observe", "tasks", "token"]),
     // token: a requirement is a statement about scopes and audiences, and its conditions read a verified token.
     ("policy", &["status", "token"]),
@@ -39,7 +40,8 @@ const IMPORTS: &[(&str, &[&str])] = &[
     // ── other doors ──
     // token: an extractor hands on why claims do not have the form of a handler's type.
     ("axum", &["authorizer", "middleware", "policy", "rejection", "token"]),
-    ("testing", &["clock", "crypto", "issuer", "keys", "tasks", "token"]),
+    // status: a feed over a bad network is a feed.
+    ("testing", &["clock", "crypto", "issuer", "keys", "status", "tasks", "token"]),
 ];
 
 #[test]

@@ -5,6 +5,7 @@
 mod active;
 mod asking;
 mod breaker;
+mod feed;
 mod flights;
 mod freshness;
 mod lookup;
@@ -17,6 +18,11 @@ mod stage;
 mod verdict;
 
 pub use active::ActiveToken;
+pub use feed::{
+    Cursor, FeedAnswer, FeedError, FeedMessage, FeedMessages, FeedPolicy, FeedSnapshot, LogFull, RevocationFeed,
+    RevocationLog, RevocationLogBuilder,
+};
+pub(crate) use feed::{DrivenFeed, FeedState, Following};
 pub use freshness::{Freshness, InvalidOnOutage, OnOutage};
 pub use lookup::StatusUnavailable;
 pub(crate) use lookup::{NoWord, Reply, SourceState, StatusLookup};

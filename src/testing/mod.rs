@@ -16,12 +16,14 @@
 //! [`TestIssuer::asked`] says what was asked.
 
 mod clock;
+mod feed;
 mod issuer;
 mod jws;
 mod key;
 mod token;
 
 pub use clock::ManualClock;
+pub use feed::{MessageFault, UnreliableFeed};
 pub use issuer::{Asked, Fault, Held, Target, TestIssuer, TestIssuerBuilder};
 pub use jws::verify_jws;
 pub use key::TestKey;

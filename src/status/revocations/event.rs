@@ -20,6 +20,24 @@ pub enum RevocationEvent {
     Resumed(Revocation),
 }
 
+impl RevocationEvent {
+    /// Which tokens it is about.
+    pub(crate) const fn about(&self) -> &Revocation {
+        match self {
+            Self::Revoked(about) | Self::Suspended(about) | Self::Resumed(about) => about,
+        }
+    }
+
+    /// The same of other tokens.
+    pub(crate) fn map(self, change: impl FnOnce(Revocation) -> Revocation) -> Self {
+        match self {
+            Self::Revoked(about) => Self::Revoked(change(about)),
+            Self::Suspended(about) => Self::Suspended(change(about)),
+            Self::Resumed(about) => Self::Resumed(change(about)),
+        }
+    }
+}
+
 /// Who says so. The same tokens may be suspended by several, and then are until the last of them lifts it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Origin(u8);

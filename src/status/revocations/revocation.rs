@@ -165,6 +165,12 @@ impl Revocation {
         self.revoked_at
     }
 
+    /// The same tokens, where they are this issuer's.
+    pub(crate) fn of_issuer(mut self, issuer: &str) -> Self {
+        self.issuer = Some(issuer.into());
+        self
+    }
+
     /// How the text of a token is known.
     pub(crate) fn digest(text: &[u8]) -> [u8; 32] {
         Sha256::of(text)

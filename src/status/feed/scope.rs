@@ -1,0 +1,41 @@
+//! An event → the same, if the feed may speak of it: one issuer's feed revokes nobody else's tokens.
+
+use crate::status::{RevocationEvent, RevocationTarget};
+
+/// The event in the name of `issuer`, whose feed said it; with no issuer, the feed speaks for all. Nothing where it is
+/// about tokens of another, or about a token of which only the text is known: that may be anybody's.
+pub(super) fn within(issuer: Option<&str>, event: &RevocationEvent) -> Option<RevocationEvent> {
+    let Some(issuer) = issuer else { return Some(event.clone()) };
+    let about = event.about();
+    let is_theirs = about.issuer_identifier().is_none_or(|other| other == issuer);
+    if !is_theirs || matches!(about.target(), RevocationTarget::TokenDigest(_)) {
+        return None;
+    }
+    Some(event.clone().map(|about| about.of_issuer(issuer)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{clock::UnixTime, status::Revocation};
+
+    #[test]
+    fn a_feed_of_one_issuer_speaks_of_its_tokens_alone_threat_27() {
+        let (up_to, end) = (UnixTime::from_secs(5), UnixTime::from_secs(9));
+        let about = |issuer| Revocation::subject(issuer, "u", up_to).expires_at(end).revoked_at(up_to);
+        let mine = RevocationEvent::Suspended(about(Some("a")));
+        let rows = [
+            (None, RevocationEvent::Revoked(about(Some("b"))), Some(RevocationEvent::Revoked(about(Some("b"))))),
+            (None, RevocationEvent::Revoked(about(None)), Some(RevocationEvent::Revoked(about(None)))),
+            (Some("a"), mine.clone(), Some(mine.clone())),
+            (Some("a"), RevocationEvent::Suspended(about(None)), Some(mine)),
+            (Some("a"), RevocationEvent::Resumed(about(None)), Some(RevocationEvent::Resumed(about(Some("a"))))),
+            (Some("a"), RevocationEvent::Revoked(about(Some("b"))), None),
+            (Some("a"), RevocationEvent::Resumed(about(Some("b"))), None),
+            (Some("a"), RevocationEvent::Revoked(Revocation::token("t")), None),
+        ];
+        for (issuer, event, expected) in rows {
+            assert_eq!(within(issuer, &event), expected, "{issuer:?} {event:?}");
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! A revocation feed and what is to go wrong → the same feed over a bad network.
+
+use std::{
+    collections::VecDeque,
+    fmt,
+    future::poll_fn,
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll, Waker},
+};
+
+use futures_core::Stream;
+
+use crate::status::{Cursor, FeedAnswer, FeedError, FeedMessage, FeedMessages, RevocationFeed};
+
+/// So many messages are taken in at once, from a feed that has no end of them.
+const MOST_AT_ONCE: usize = 1024;
+
+/// What becomes of one message of an [`UnreliableFeed`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum MessageFault {
+    /// It arrives.
+    Pass,
+    /// It is lost.
+    Drop,
+    /// It arrives twice.
+    Duplicate,
+    /// It arrives after the one that follows it.
+    Swap,
+}
+
+/// Another feed, over a network that loses, repeats, reorders and delays what it says; clones are the same network.
+///
+/// ```
+/// use portcullis::{status::RevocationLog, testing::{MessageFault, UnreliableFeed}};
+///
+/// let log = RevocationLog::new();
+/// let feed = UnreliableFeed::new(log.clone());
+/// // The next message is lost, the one after it arrives twice.
+/// feed.script([MessageFault::Drop, MessageFault::Duplicate]);
+/// // From here on, everything is late.
+/// feed.hold();
+/// feed.release();
+/// assert_eq!(feed.snapshots_asked(), 0);
+/// ```
+#[derive(Clone)]
+pub struct UnreliableFeed {
+    feed: Arc<dyn RevocationFeed>,
+    network: Arc<Mutex<Network>>,
+}
+
+#[derive(Default)]
+struct Network {
+    script: VecDeque<MessageFault>,
+    is_held: bool,
+    is_cut: bool,
+    /// Grows when connections are cut: those that are older have ended.
+    generation: u64,
+    snapshots: usize,
+    tails: usize,
+    waiting: Vec<Waker>,
+}
+
+impl UnreliableFeed {
+    /// That feed; for the time being nothing goes wrong.
+    #[must_use]
+    pub fn new(feed: impl RevocationFeed) -> Self {
+        Self { feed: Arc::new(feed), network: Arc::default() }
+    }
+
+    /// What becomes of the next messages, one by one, as the feed sends them; those after them arrive.
+    pub fn script(&self, faults: impl IntoIterator<Item = MessageFault>) {
+        self.network().script.extend(faults);
+    }
+
+    /// Keeps back all messages and snapshots from now on, as a buffer on the way would; they are to arrive in their order.
+    pub fn hold(&self) {
+        self.network().is_held = true;
+    }
+
+    /// Lets everything arrive that was kept back, and ends to keep anything back.
+    pub fn release(&self) {
+        self.change(|network| network.is_held = false);
+    }
+
+    /// Ends the connections there are; what was under way is lost. The next ones succeed.
+    pub fn disconnect(&self) {
+        self.change(|network| network.generation += 1);
+    }
+
+    /// Loses all messages from now on without a word; whoever asks for anything new is refused.
+    pub fn partition(&self) {
+        self.network().is_cut = true;
+    }
+
+    /// Ends a partition. Connections from before it go on as if nothing had been.
+    pub fn heal(&self) {
+        self.change(|network| network.is_cut = false);
+    }
+
+    /// How many snapshots it was asked for.
+    #[must_use]
+    pub fn snapshots_asked(&self) -> usize {
+        self.network().snapshots
+    }
+
+    /// How many times it was asked for what follows a position.
+    #[must_use]
+    pub fn tails_asked(&self) -> usize {
+        self.network().tails
+    }
+
+    fn network(&self) -> MutexGuard<'_, Network> {
+        self.network.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Network)) {
+        let mut network = self.network();
+        change(&mut network);
+        let waiting = std::mem::take(&mut network.waiting);
+        // A waker may run anything, this network included.
+        drop(network);
+        waiting.into_iter().for_each(Waker::wake);
+    }
+}
+
+impl RevocationFeed for UnreliableFeed {
+    fn label(&self) -> String {
+        format!("unreliable {}", self.feed.label())
+    }
+
+    fn snapshot(&self, max_events: usize) -> FeedAnswer {
+        let this = self.clone();
+        let asked = {
+            let mut network = self.network();
+            network.snapshots += 1;
+            network.generation
+        };
+        Box::pin(async move {
+            if this.network().is_cut {
+                return Err(unavailable("no way through"));
+            }
+            let answer = this.feed.snapshot(max_events).await;
+            poll_fn(|context| {
+                let mut network = this.network();
+                if network.generation == asked && network.is_held {
+                    network.waiting.push(context.waker().clone());
+                    return Poll::Pending;
+                }
+                Poll::Ready(())
+            })
+            .await;
+            if this.network().generation == asked { answer } else { Err(unavailable("connection lost")) }
+        })
+    }
+
+    fn tail(&self, after: Cursor) -> FeedMessages {
+        let mut network = self.network();
+        network.tails += 1;
+        let generation = network.generation;
+        let end = network.is_cut.then(|| unavailable("no way through"));
+        drop(network);
+        let messages = self.feed.tail(after);
+        let feed = self.clone();
+        Box::pin(Messages {
+            feed,
+            messages,
+            generation,
+            under_way: VecDeque::new(),
+            swapped: None,
+            end,
+            is_over: false,
+        })
+    }
+}
+
+fn unavailable(reason: &str) -> FeedError {
+    FeedError::Unavailable { reason: reason.to_owned(), retry_after: None }
+}
+
+impl fmt::Debug for UnreliableFeed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UnreliableFeed").field("feed", &self.feed).finish_non_exhaustive()
+    }
+}
+
+struct Messages {
+    feed: UnreliableFeed,
+    messages: FeedMessages,
+    /// Of the network, when the connection was made.
+    generation: u64,
+    under_way: VecDeque<FeedMessage>,
+    /// It arrives after the next one.
+    swapped: Option<FeedMessage>,
+    /// How it ends, once everything has arrived.
+    end: Option<FeedError>,
+    is_over: bool,
+}
+
+impl Messages {
+    /// Sends off all that the feed says.
+    fn take_in(&mut self, network: &mut Network, context: &mut Context<'_>) {
+        while self.end.is_none() && self.under_way.len() < MOST_AT_ONCE {
+            match self.messages.as_mut().poll_next(context) {
+                Poll::Pending => return,
+                Poll::Ready(None) => self.end = Some(unavailable("the feed ended")),
+                Poll::Ready(Some(Err(error))) => self.end = Some(error),
+                Poll::Ready(Some(Ok(_))) if network.is_cut => {}
+                Poll::Ready(Some(Ok(message))) => self.send(message, network.script.pop_front()),
+            }
+        }
+    }
+
+    fn send(&mut self, message: FeedMessage, fault: Option<MessageFault>) {
+        let swapped = self.swapped.take();
+        match fault {
+            Some(MessageFault::Drop) => {}
+            Some(MessageFault::Duplicate) => self.under_way.extend([message.clone(), message]),
+            Some(MessageFault::Swap) => self.swapped = Some(message),
+            Some(MessageFault::Pass) | None => self.under_way.push_back(message),
+        }
+        self.under_way.extend(swapped);
+    }
+}
+
+impl Stream for Messages {
+    type Item = Result<FeedMessage, FeedError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = &mut *self;
+        let feed = this.feed.clone();
+        let mut network = feed.network();
+        if this.is_over {
+            return Poll::Ready(None);
+        }
+        this.take_in(&mut network, context);
+        if network.generation != this.generation {
+            this.is_over = true;
+            return Poll::Ready(Some(Err(unavailable("connection lost"))));
+        }
+        if !network.is_held {
+            if let Some(message) = this.under_way.pop_front() {
+                return Poll::Ready(Some(Ok(message)));
+            }
+            if let Some(error) = this.end.take() {
+                this.is_over = true;
+                return Poll::Ready(Some(Err(error)));
+            }
+        }
+        network.waiting.push(context.waker().clone());
+        Poll::Pending
+    }
+}

@@ -24,8 +24,9 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("token", &["clock", "credential", "crypto", "keys"]),
     // tasks: the refresher of a remote set is spawned by the one place that spawns.
     ("keys", &["clock", "crypto", "issuer", "observe", "tasks"]),
+    // issuer, keys: introspection asks an authorization server, and may want its signature on the answers.
     // observe, tasks: a feed is followed in the background, and its trouble is seen.
-    ("status", &["clock", "crypto", "observe", "tasks", "token"]),
+    ("status", &["clock", "crypto", "issuer", "keys", "observe", "tasks", "token"]),
     // token: a requirement is a statement about scopes and audiences, and its conditions read a verified token.
     ("policy", &["status", "token"]),
     ("rejection", &["credential", "policy", "status", "token"]),

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::{ClientCredentials, EndpointError, PrivateKey, place::InvalidPlace};
+use crate::crypto::Sha256;
 
 /// How we show an authorization server who we are.
 ///
@@ -176,6 +177,17 @@ impl ClientAuthentication {
             | Method::PrivateKeyJwt { client_id, .. } => Some(client_id),
             Method::ClientCredentials(credentials) => credentials.authentication().client_id(),
             Method::Bearer(_) | Method::None => None,
+        }
+    }
+
+    /// Adds what tells this client from others: a server may tell each something else. A secret or key that changes is
+    /// still the same client's; a Bearer is all there is to know of one.
+    pub(super) fn add_to(&self, digest: Sha256) -> Sha256 {
+        let digest = digest.piece(self.name().as_bytes()).piece(self.client_id().unwrap_or_default().as_bytes());
+        match &self.method {
+            Method::Bearer(token) => digest.piece(token.as_bytes()),
+            Method::ClientCredentials(credentials) => credentials.add_to(digest),
+            _ => digest,
         }
     }
 

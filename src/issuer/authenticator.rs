@@ -10,7 +10,10 @@ use super::{
     own_token::{OwnBearer, OwnToken},
     token_request::{ClientError, SharedError, TokenRequest},
 };
-use crate::{clock::UnixTime, crypto::base64url};
+use crate::{
+    clock::UnixTime,
+    crypto::{Sha256, base64url},
+};
 
 /// The running form of a [`ClientAuthentication`]. What it does in the background ends with it.
 pub(crate) struct Authenticator {
@@ -19,6 +22,7 @@ pub(crate) struct Authenticator {
     /// As which client, where we know.
     client_id: Option<Box<str>>,
     description: String,
+    fingerprint: String,
 }
 
 enum Kind {
@@ -48,7 +52,6 @@ pub(super) enum Method {
 #[must_use]
 pub(crate) struct Shown(Option<OwnBearer>);
 
-#[cfg_attr(not(test), expect(dead_code, reason = "the first to show who it is comes next: introspection"))]
 impl Authenticator {
     /// Reads the configuration; nobody is asked yet. `issuer` is whom we speak with, as far as that is known.
     pub(crate) fn start(
@@ -69,7 +72,13 @@ impl Authenticator {
             environment: environment.clone(),
             client_id: authentication.client_id().map(Into::into),
             description: format!("{authentication:?}"),
+            fingerprint: base64url::encode(&authentication.add_to(Sha256::new()).finish()),
         })
+    }
+
+    /// What tells this client from others, and says nothing else; the same in every process.
+    pub(crate) fn fingerprint(&self) -> &str {
+        &self.fingerprint
     }
 
     /// As which client we speak, where we know.

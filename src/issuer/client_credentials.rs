@@ -8,6 +8,7 @@ use super::{
     form::{ExtraParameters, Form},
     place::PlaceSource,
 };
+use crate::crypto::Sha256;
 
 /// A token of our own, for a server whose endpoints want a Bearer: fetched by client credentials, kept, renewed.
 ///
@@ -111,6 +112,15 @@ impl ClientCredentials {
         }
         self.extra.add_to(&mut form);
         form
+    }
+
+    /// Adds what tells the token from others: which client's it is, and what was asked for.
+    pub(super) fn add_to(&self, digest: Sha256) -> Sha256 {
+        let place = match &self.place {
+            PlaceSource::Url(url) => url.as_str(),
+            PlaceSource::Discovery => "",
+        };
+        self.form().add_to(self.authentication.add_to(digest).piece(place.as_bytes()))
     }
 
     pub(super) fn check(&self) -> Result<(), ClientAuthenticationError> {

@@ -7,6 +7,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, header};
 use url::form_urlencoded;
 
 use super::{Endpoint, EndpointError};
+use crate::crypto::Sha256;
 
 /// The parameters of a request to an endpoint of OAuth, in their order. Has no `Debug`: some are secrets.
 #[derive(Clone, Default)]
@@ -15,6 +16,11 @@ pub(crate) struct Form(Vec<(String, String)>);
 impl Form {
     pub(crate) fn push(&mut self, name: &str, value: impl Into<String>) {
         self.0.push((name.to_owned(), value.into()));
+    }
+
+    /// Adds every name and value.
+    pub(crate) fn add_to(&self, digest: Sha256) -> Sha256 {
+        self.0.iter().fold(digest, |digest, (name, value)| digest.piece(name.as_bytes()).piece(value.as_bytes()))
     }
 
     /// The request that carries the form.

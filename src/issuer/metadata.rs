@@ -15,7 +15,6 @@ const MAX_METADATA: usize = 256 * 1024;
 pub(crate) enum Published {
     Keys,
     Token,
-    #[cfg_attr(not(test), expect(dead_code, reason = "introspection comes next"))]
     Introspection,
 }
 

@@ -24,10 +24,14 @@ mod transport;
 
 pub use assertion::PrivateKey;
 pub use authentication::{ClientAuthentication, ClientAuthenticationError};
+pub(crate) use authenticator::{Authenticator, Shown};
 pub use client_credentials::ClientCredentials;
 pub use endpoint::{Endpoint, EndpointError};
 pub(crate) use environment::Environment;
+pub(crate) use form::{ExtraParameters, Form};
 pub(crate) use metadata::{DiscoveryError, Published, discover};
+pub(crate) use place::{InvalidPlace, Place, PlaceSource};
+pub(crate) use retry_after::retry_after;
 pub use token_request::ClientError;
 pub(crate) use transport::NoTransport;
 pub use transport::{Exchange, HttpTransport, Transport, TransportError};

@@ -8,6 +8,7 @@ mod breaker;
 mod feed;
 mod flights;
 mod freshness;
+mod introspection;
 mod lookup;
 mod memory;
 mod opaque;
@@ -24,6 +25,7 @@ pub use feed::{
 };
 pub(crate) use feed::{DrivenFeed, FeedState, Following};
 pub use freshness::{Freshness, InvalidOnOutage, OnOutage};
+pub use introspection::{Introspection, IntrospectionError};
 pub use lookup::StatusUnavailable;
 pub(crate) use lookup::{NoWord, Reply, SourceState, StatusLookup};
 pub use opaque::OpaqueTokens;

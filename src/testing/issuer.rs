@@ -29,8 +29,8 @@ use state::Core;
 /// An authorization server for tests; clones are the same server.
 ///
 /// It publishes its metadata (RFC 8414, OpenID Connect Discovery) and its keys (RFC 7517), grants tokens for client
-/// credentials (RFC 6749 §4.4), and answers introspection (RFC 7662) and revocation (RFC 7009) requests of the clients
-/// that [`TestIssuer::register_client`] made known.
+/// credentials (RFC 6749 §4.4), and answers introspection (RFC 7662, RFC 9701) and revocation (RFC 7009) requests of the
+/// clients that [`TestIssuer::register_client`] made known.
 #[derive(Clone)]
 pub struct TestIssuer {
     core: Arc<Core>,

@@ -1,6 +1,6 @@
 //! A compact JWS and keys → whether one of them signed it (RFC 7515 §5.2). What its payload says is not looked at.
 
-use super::{Compact, Header, SignatureError, TokenError};
+use super::{Compact, Header, SignatureError, TokenError, header::without_application};
 use crate::{
     crypto::Algorithm,
     keys::{KeyMatch, KeySet},
@@ -26,6 +26,12 @@ impl<'t> Jws<'t> {
 
     pub(crate) fn decode_payload(&self) -> Result<Vec<u8>, TokenError> {
         self.compact.decode_payload()
+    }
+
+    /// Whether its `typ` is this media type, spelled with or without `application/` (RFC 7515 §4.1.9).
+    pub(crate) fn is_of_type(&self, name: &str) -> bool {
+        let kind = self.header.token_type.as_deref().map(without_application);
+        kind.is_some_and(|kind| kind.eq_ignore_ascii_case(name))
     }
 
     /// Whether its algorithm is one of these; `none` is none of ours.

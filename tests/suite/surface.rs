@@ -13,12 +13,15 @@ use portcullis::{
     clock::{Now, SystemClock, UnixTime},
     credential::{AuthorizationHeader, Bearer, Cookie, CredentialError, Header, WebSocketProtocol},
     crypto::KeyError,
-    issuer::{Endpoint, EndpointError, HttpTransport, TransportError},
+    issuer::{
+        ClientAuthentication, ClientAuthenticationError, ClientCredentials, ClientError, Endpoint, EndpointError,
+        HttpTransport, PrivateKey, TransportError,
+    },
     keys::{FetchError, KeySetError, KeySourceError, RefreshPolicy, SkippedKey},
     middleware::{ProtectedResourceMetadata, ResponseFuture},
     policy::{Location, Lookup, Preflight},
     rejection::{EmptyResponder, JsonResponder},
-    status::{ActiveToken, Freshness, InvalidOnOutage, OnOutage},
+    status::{ActiveToken, Freshness, Introspection, IntrospectionError, InvalidOnOutage, OnOutage},
     testing::{Asked, Fault, ManualClock, TestIssuer, TestIssuerBuilder, TestKey, TokenBuilder},
     token::{ClaimsError, InvalidScope, TokenError},
 };
@@ -77,6 +80,10 @@ fn public_types_go_from_thread_to_thread() {
     shared::<WebSocketProtocol>();
     shared::<Endpoint>();
     shared::<HttpTransport>();
+    shared::<ClientAuthentication>();
+    shared::<ClientCredentials>();
+    shared::<PrivateKey>();
+    shared::<Introspection>();
     shared::<ProtectedResourceMetadata>();
     shared::<SystemClock>();
     shared::<Now>();
@@ -107,6 +114,9 @@ fn errors_are_errors_wherever_they_go() {
     error::<KeySourceError>();
     error::<FetchError>();
     error::<EndpointError>();
+    error::<ClientAuthenticationError>();
+    error::<ClientError>();
+    error::<IntrospectionError>();
     error::<TransportError>();
     error::<CredentialError>();
     error::<TokenError>();

@@ -63,14 +63,15 @@ impl Core {
         is_new.then(|| id.to_owned())
     }
 
-    /// Whether the request carries a Bearer of ours with that scope.
-    pub(super) fn bearer(&self, headers: &HeaderMap, scope: &str) -> Result<(), Refusal> {
+    /// The client whose Bearer of ours, with that scope, the request carries.
+    pub(super) fn bearer(&self, headers: &HeaderMap, scope: &str) -> Result<String, Refusal> {
         let bearer = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
         let claims = bearer.and_then(|token| self.claims_if_active(token));
         let claims = claims.ok_or(Refusal::new("invalid_token", "no valid Bearer"))?;
         let granted = claims["scope"].as_str().unwrap_or_default();
         let is_granted = granted.split(' ').any(|granted| granted == scope);
-        if is_granted { Ok(()) } else { Err(Refusal::new("insufficient_scope", "the Bearer lacks a scope")) }
+        let client = claims["client_id"].as_str().unwrap_or_default().to_owned();
+        if is_granted { Ok(client) } else { Err(Refusal::new("insufficient_scope", "the Bearer lacks a scope")) }
     }
 }
 

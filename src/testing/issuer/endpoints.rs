@@ -13,6 +13,9 @@ use super::{
 };
 use crate::crypto::{Algorithm, base64url};
 
+/// What a client accepts that wants its answers signed.
+const SIGNED: &str = "application/token-introspection+jwt";
+
 /// An error answer of RFC 6749 §5.2.
 pub(super) struct Refusal {
     code: &'static str,
@@ -144,16 +147,24 @@ impl Core {
         })))
     }
 
-    /// RFC 7662 §2.
+    /// RFC 7662 §2; signed where the client asks for that (RFC 9701 §4).
     fn introspect(&self, request: &Request<Bytes>) -> Result<Response<Bytes>, Refusal> {
         let form = Form::read(request)?;
         let protection = self.state().introspection_scope.clone();
-        match protection {
+        let client = match protection {
             Some(scope) => self.bearer(request.headers(), &scope)?,
-            None => drop(self.client(request, &form)?),
-        }
+            None => self.client(request, &form)?,
+        };
         let token = form.get("token").ok_or(Refusal::invalid_request("no token"))?;
-        Ok(json(&self.claims_if_active(token).unwrap_or_else(|| json!({ "active": false }))))
+        let claims = self.claims_if_active(token).unwrap_or_else(|| json!({ "active": false }));
+        if request.headers().get(header::ACCEPT).is_none_or(|accept| accept != SIGNED) {
+            return Ok(json(&claims));
+        }
+        let signed = self.token().token_type("token-introspection+jwt").audience(client);
+        let signed = ["sub", "client_id", "exp", "jti"].into_iter().fold(signed, super::TokenBuilder::without_claim);
+        let mut response = Response::new(Bytes::from(signed.claim("token_introspection", claims).build()));
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(SIGNED));
+        Ok(response)
     }
 
     pub(super) fn claims_if_active(&self, token: &str) -> Option<Value> {

@@ -156,8 +156,12 @@ impl Shared {
         let started = self.clock.now().monotonic();
         let mut pause = self.policy.pause;
         for attempt in 1..=self.policy.attempts {
-            let spent = self.clock.now().monotonic().saturating_sub(started);
-            let left = self.policy.budget.saturating_sub(spent);
+            let now = self.clock.now().monotonic();
+            // Others may have failed while this one waited for its turn.
+            if let Err(retry_after) = self.breaker().may_ask(now, &self.policy) {
+                return Err(NoWord { reason: StatusUnavailable::LeftAlone, retry_after });
+            }
+            let left = self.policy.budget.saturating_sub(now.saturating_sub(started));
             if left.is_zero() {
                 break;
             }

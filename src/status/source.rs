@@ -194,7 +194,7 @@ impl StatusError {
     /// Whether the same question may be answered a moment later.
     pub(super) const fn is_passing(&self) -> bool {
         match self {
-            Self::Unreachable(_) | Self::TimedOut(_) => true,
+            Self::Unreachable(_) | Self::TimedOut(_) | Self::Panicked => true,
             Self::Server { retry_after, .. } => retry_after.is_none(),
             _ => false,
         }

@@ -4,6 +4,7 @@ mod answers;
 mod cache;
 mod revoked;
 mod source;
+mod stampede;
 
 use std::{sync::Arc, time::Duration};
 

@@ -10,6 +10,8 @@
 
 mod crowd;
 #[cfg(unix)]
+mod external;
+#[cfg(unix)]
 mod process;
 mod support;
 mod wire;

@@ -1,8 +1,10 @@
 // npm oidc-provider on a free port of 127.0.0.1, with throw-away keys. Prints `listening on ISSUER` once it does.
 //
 // There is a client for each signature algorithm, named after it, with the secret `secret`. By client credentials it
-// gets JWT access tokens (RFC 9068) signed with that algorithm, for whatever resource it names (RFC 8707); for
-// `urn:opaque` an opaque one. It ends when its standard input does, so that it never outlives its test.
+// gets JWT access tokens (RFC 9068) signed with that algorithm, for whatever resource it names (RFC 8707); the client
+// `opaque` gets opaque ones. Each may revoke its own (RFC 7009); the client `api`, with a secret that form encoding
+// changes, may introspect everybody's (RFC 7662). This server does neither with JWTs. It ends when its standard input
+// does, so that it never outlives its test.
 
 import { generateKeyPairSync } from 'node:crypto';
 import { createServer } from 'node:http';
@@ -15,6 +17,15 @@ const jwk = (type, options, members) => {
   const { privateKey } = generateKeyPairSync(type, options);
   return { ...privateKey.export({ format: 'jwk' }), use: 'sig', ...members };
 };
+
+const client = (client_id, client_secret, grant_types) => ({
+  client_id,
+  client_secret,
+  grant_types,
+  redirect_uris: [],
+  response_types: [],
+  scope: SCOPES,
+});
 
 // Keys as servers publish them: with `alg` and without. An RSA key without means RS256 to us, so that PS256 says so.
 const keys = [
@@ -32,26 +43,25 @@ const issuer = `http://127.0.0.1:${server.address().port}`;
 
 const provider = new Provider(issuer, {
   jwks: { keys },
-  clients: ALGORITHMS.map((algorithm) => ({
-    client_id: algorithm,
-    client_secret: 'secret',
-    grant_types: ['client_credentials'],
-    redirect_uris: [],
-    response_types: [],
-    scope: SCOPES,
-  })),
+  clients: [
+    ...[...ALGORITHMS, 'opaque'].map((name) => client(name, 'secret', ['client_credentials'])),
+    client('api', 'a secret: 100% + /', []),
+  ],
   scopes: SCOPES.split(' '),
   features: {
     clientCredentials: { enabled: true },
     devInteractions: { enabled: false },
+    introspection: { enabled: true, allowedPolicy: (_, { clientId }) => clientId === 'api' },
+    revocation: { enabled: true, allowedPolicy: (_, { clientId }, token) => clientId === token.clientId },
     resourceIndicators: {
       enabled: true,
       getResourceServerInfo: (_, resource, client) => ({
         scope: SCOPES,
         audience: resource,
         accessTokenTTL: 600,
-        accessTokenFormat: resource === 'urn:opaque' ? 'opaque' : 'jwt',
-        jwt: { sign: { alg: client.clientId } },
+        ...(client.clientId === 'opaque'
+          ? { accessTokenFormat: 'opaque' }
+          : { accessTokenFormat: 'jwt', jwt: { sign: { alg: client.clientId } } }),
       }),
     },
   },

@@ -16,6 +16,8 @@ mod process;
 mod support;
 mod wire;
 
+#[cfg(unix)]
+mod authlib;
 mod axum;
 mod configuration;
 mod edges;

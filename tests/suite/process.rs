@@ -1,6 +1,6 @@
 //! The `protected_api` example as a process: started, asked over HTTP, told to stop. Every wait has an end.
 
-use std::{env, future::Future, path::PathBuf, process::Stdio, time::Duration};
+use std::{env, fs, future::Future, path::PathBuf, process::Stdio, time::Duration};
 
 use http::{HeaderMap, Method, StatusCode, header};
 use portcullis::clock::{Clock, SystemClock};
@@ -41,6 +41,30 @@ impl Answer {
 
     pub fn challenge(&self) -> &str {
         self.headers.get(header::WWW_AUTHENTICATE).map_or("", |value| value.to_str().unwrap())
+    }
+}
+
+/// Variables that change a good configuration, and what the error must say.
+pub type Refusal<'r> = (&'r [(&'r str, &'r str)], &'r [&'r str]);
+
+/// A file for the example to read, gone with this.
+pub struct File(PathBuf);
+
+impl File {
+    pub fn new(name: &str, content: &str) -> Self {
+        let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{}-{name}", std::process::id()));
+        fs::write(&path, content).unwrap();
+        Self(path)
+    }
+
+    pub fn path(&self) -> &str {
+        self.0.to_str().unwrap()
+    }
+}
+
+impl Drop for File {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
     }
 }
 
@@ -87,11 +111,17 @@ impl Api {
     }
 }
 
-/// Starts the example with variables that it should refuse, and waits for its end.
-pub async fn refused(variables: &[(&str, &str)]) -> End {
+/// Starts the example with variables that it should refuse, and checks that the error names the right thing.
+pub async fn check_refused(variables: &[(&str, &str)], named: &[&str]) {
     let mut child = command(variables).spawn().unwrap();
     let stdout = BufReader::new(child.stdout.take().unwrap()).lines();
-    end_of(child, stdout).await
+    let end = end_of(child, stdout).await;
+    assert_eq!((end.code, end.stdout.as_str()), (Some(1), ""), "{variables:?}: {}", end.stderr);
+    let error = end.stderr.lines().find(|line| line.starts_with("error: ")).expect(&end.stderr);
+    for text in named {
+        assert!(error.contains(text), "{variables:?}: {error}");
+    }
+    assert!(!end.stderr.contains("hush"), "a secret in the log");
 }
 
 /// `future`, or a panic that says what has taken too long.

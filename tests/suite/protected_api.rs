@@ -1,6 +1,6 @@
 //! What `examples/protected_api` promises to whoever runs it, tried from outside.
 
-use std::{fs, path::PathBuf, time::Duration};
+use std::time::Duration;
 
 use http::{Method, StatusCode, header};
 use portcullis::{
@@ -10,33 +10,9 @@ use portcullis::{
 };
 use serde_json::{Value, json};
 
-use crate::process::{Api, refused};
+use crate::process::{Api, File, Refusal, check_refused};
 
 const AUDIENCE: &str = TokenBuilder::AUDIENCE;
-
-/// Variables that change a good configuration, and what the error must say.
-type Refusal<'r> = (&'r [(&'r str, &'r str)], &'r [&'r str]);
-
-/// A file for the example to read, gone with this.
-struct File(PathBuf);
-
-impl File {
-    fn new(name: &str, content: &str) -> Self {
-        let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{}-{name}", std::process::id()));
-        fs::write(&path, content).unwrap();
-        Self(path)
-    }
-
-    fn path(&self) -> &str {
-        self.0.to_str().unwrap()
-    }
-}
-
-impl Drop for File {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.0);
-    }
-}
 
 /// The claims of a public route's answer: there are none.
 fn nobody() -> Value {
@@ -378,14 +354,4 @@ async fn a_configuration_that_would_be_unsafe_is_refused_by_name() {
     check_refused(&file("/no/such/file"), &["ISSUERS_FILE=\"/no/such/file\""]).await;
     check_refused(&file(issuers.path()), &["[0]", "https://a.example", "\"audiense\""]).await;
     check_refused(&file(introspecting.path()), &["[0]", "\"introspection_url\"", "not supported"]).await;
-}
-
-async fn check_refused(variables: &[(&str, &str)], named: &[&str]) {
-    let end = refused(variables).await;
-    assert_eq!((end.code, end.stdout.as_str()), (Some(1), ""), "{variables:?}: {}", end.stderr);
-    let error = end.stderr.lines().find(|line| line.starts_with("error: ")).expect(&end.stderr);
-    for text in named {
-        assert!(error.contains(text), "{variables:?}: {error}");
-    }
-    assert!(!end.stderr.contains("hush"), "a secret in the log");
 }

@@ -1,25 +1,16 @@
 //! Configuration → [`Authorizer`], or the error that names what is wrong with it.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use super::{
-    Authorizer, ConfigError, Inner, Issuer, IssuerError,
-    issuer::StatusConfig,
-    trusted::{TrustedIssuer, TrustedIssuers},
-};
+use super::{Authorizer, ConfigError, Inner, Issuer, start::Start, trusted::TrustedIssuers};
 use crate::{
     clock::{Clock, SharedClock, SystemClock},
     credential::{AuthorizationHeader, CredentialSource, DEFAULT_MAX_LEN},
     issuer::{Endpoint, Environment, HttpTransport, NoTransport, Transport},
-    keys::Keys,
     policy::{Requirement, RouteTable},
     rejection::{ProtectedResource, is_realm},
-    status::{IssuerStatus, Revocations, StatusLookup},
-    token::{Audiences, TokenRules},
+    status::{FeedPolicy, RevocationFeed, Revocations, RevocationsBuilder},
 };
-
-/// Clocks that disagree by more need a clock, not a setting.
-const MAX_LEEWAY: Duration = Duration::from_secs(5 * 60);
 
 /// An [`Authorizer`] being configured.
 #[derive(Debug)]
@@ -33,6 +24,7 @@ pub struct AuthorizerBuilder {
     realm: Option<String>,
     transport: Option<Arc<dyn Transport>>,
     revocations: Option<Revocations>,
+    feeds: Vec<(Arc<dyn RevocationFeed>, FeedPolicy)>,
     clock: SharedClock,
 }
 
@@ -47,6 +39,7 @@ impl AuthorizerBuilder {
             realm: None,
             transport: None,
             revocations: None,
+            feeds: Vec::new(),
             clock: Arc::new(SystemClock::new()),
         }
     }
@@ -111,6 +104,13 @@ impl AuthorizerBuilder {
         self
     }
 
+    /// Follows a log of what was revoked, of whatever issuer: the one that the replicas of a service share, say. While it is
+    /// too old, tokens are accepted only where their issuer was asked since, or the route accepts that.
+    pub fn revocation_feed(mut self, feed: impl RevocationFeed, policy: FeedPolicy) -> Self {
+        self.feeds.push((Arc::new(feed), policy));
+        self
+    }
+
     /// Another clock than the machine's.
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
@@ -147,17 +147,32 @@ impl AuthorizerBuilder {
         }
         let transport = match self.transport {
             Some(transport) => transport,
-            None if self.issuers.iter().any(|issuer| issuer.keys.is_remote()) => {
+            None if self.issuers.iter().any(|issuer| issuer.needs_http()) => {
                 Arc::new(HttpTransport::new().map_err(ConfigError::HttpClient)?)
             }
             // A client wants root certificates. Where nobody is asked, a machine without any will do.
             None => Arc::new(NoTransport),
         };
         let environment = Environment { transport, clock: Arc::clone(&self.clock) };
-        let issuers = self.issuers.into_iter().map(|issuer| trust(issuer, &environment)).collect::<Result<_, _>>()?;
-        let issuers = TrustedIssuers::new(issuers);
+        let feeds = self.feeds.len() + self.issuers.iter().filter(|issuer| issuer.feed.is_some()).count();
+        if feeds > MAX_FEEDS {
+            return Err(ConfigError::TooManyFeeds(feeds));
+        }
+        // Feeds need an index to put into what they say.
+        let revocations = match self.revocations {
+            None if feeds > 0 => Some(RevocationsBuilder::by_clock(Arc::clone(&self.clock))),
+            given => given,
+        };
+        let mut start = Start { environment: &environment, revocations: revocations.as_ref(), feeds: 0 };
+        let follow = |(feed, policy)| start.follow(feed, policy, None).map_err(ConfigError::RevocationFeed);
+        let feeds = self.feeds.into_iter().map(follow).collect::<Result<Vec<_>, _>>()?;
+        let trust = |issuer: Issuer| {
+            let name = issuer.identifier.as_deref().unwrap_or_default().to_owned();
+            start.trust(issuer).map_err(|source| ConfigError::Issuer { issuer: name, source })
+        };
+        let issuers = TrustedIssuers::new(self.issuers.into_iter().map(trust).collect::<Result<_, _>>()?);
         for (name, requirement) in routes.requirements() {
-            check_freshness(&name, requirement, &issuers)?;
+            check_freshness(&name, requirement, &issuers, !feeds.is_empty())?;
         }
         Ok(Authorizer {
             inner: Arc::new(Inner {
@@ -166,12 +181,16 @@ impl AuthorizerBuilder {
                 credential: self.credential,
                 max_credential_len: self.max_credential_len,
                 resource: Arc::new(resource),
-                revocations: self.revocations,
+                revocations,
+                feeds,
                 clock: self.clock,
             }),
         })
     }
 }
+
+/// More than these could not be told apart.
+const MAX_FEEDS: usize = 200;
 
 /// A token must find exactly one judge.
 fn check_identities(issuers: &[Issuer]) -> Result<(), ConfigError> {
@@ -216,90 +235,13 @@ pub(super) fn check_freshness(
     name: &str,
     requirement: &Requirement,
     issuers: &TrustedIssuers,
+    has_feeds: bool,
 ) -> Result<(), ConfigError> {
-    match issuers.iter().find(|issuer| !issuer.can_be(requirement.freshness())) {
+    match issuers.iter().find(|issuer| !issuer.can_be(requirement.freshness(), has_feeds)) {
         None => Ok(()),
         Some(issuer) => Err(ConfigError::NoStatusSource {
             route: name.to_owned(),
             issuer: issuer.rules.issuer.as_deref().unwrap_or_default().to_owned(),
         }),
-    }
-}
-
-fn trust(issuer: Issuer, environment: &Environment) -> Result<TrustedIssuer, ConfigError> {
-    let name = issuer.identifier.as_deref().unwrap_or_default().to_owned();
-    trusted(issuer, environment).map_err(|source| ConfigError::Issuer { issuer: name, source })
-}
-
-fn trusted(issuer: Issuer, environment: &Environment) -> Result<TrustedIssuer, IssuerError> {
-    if let Some(identifier) = issuer.identifier.as_deref() {
-        check_identifier(identifier)?;
-    }
-    if let Audiences::OneOf(audiences) = &issuer.audiences
-        && (audiences.is_empty() || audiences.iter().any(|audience| audience.is_empty()))
-    {
-        return Err(IssuerError::EmptyAudience);
-    }
-    check_status(&issuer)?;
-    let algorithms = issuer.algorithms.unwrap_or_else(|| issuer.keys.default_algorithms());
-    if algorithms.is_empty() {
-        return Err(IssuerError::NoAlgorithm);
-    }
-    if issuer.leeway > MAX_LEEWAY {
-        return Err(IssuerError::Leeway(issuer.leeway));
-    }
-    if issuer.max_age.is_some_and(|age| age.is_zero()) {
-        return Err(IssuerError::MaxTokenAge);
-    }
-    let keys =
-        Keys::start(issuer.keys, issuer.identifier.as_deref(), &algorithms, environment).map_err(IssuerError::Keys)?;
-    let rules = TokenRules {
-        issuer: issuer.identifier,
-        audiences: issuer.audiences,
-        algorithms,
-        token_type: issuer.token_type,
-        leeway: issuer.leeway,
-        max_age: issuer.max_age,
-        scope_claim: issuer.scope_claim,
-        grant_claims: issuer.grant_claims,
-        conditions: issuer.conditions,
-    };
-    let rules = Arc::new(rules);
-    let policy = issuer.status_policy.unwrap_or_default();
-    let label = rules.issuer.as_deref().unwrap_or("(any issuer)");
-    let source = issuer.status.map(|config| match config {
-        StatusConfig::Source(source) => {
-            StatusLookup::new(label, source, Arc::clone(&rules), policy, Arc::clone(&environment.clock))
-        }
-    });
-    let status = IssuerStatus::new(source);
-    Ok(TrustedIssuer { rules, keys: Arc::new(keys), status, opaque: issuer.opaque })
-}
-
-/// What is said about its tokens' status must fit together.
-fn check_status(issuer: &Issuer) -> Result<(), IssuerError> {
-    if let Some(policy) = &issuer.status_policy {
-        policy.check().map_err(IssuerError::StatusPolicy)?;
-        if issuer.status.is_none() {
-            return Err(IssuerError::NoStatusSource("a status policy is there"));
-        }
-    }
-    match &issuer.opaque {
-        Some(_) if issuer.status.is_none() => Err(IssuerError::NoStatusSource("opaque tokens are accepted")),
-        Some(opaque) if !opaque.is_possible() => Err(IssuerError::OpaqueTokens),
-        _ => Ok(()),
-    }
-}
-
-/// An identifier is compared, not visited; but one that says `http` says that its tokens are handed out in the clear.
-fn check_identifier(identifier: &str) -> Result<(), IssuerError> {
-    if identifier.trim().is_empty() {
-        return Err(IssuerError::Identifier(None));
-    }
-    let is_url = identifier.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("http:"));
-    if is_url {
-        Endpoint::parse(identifier).map(|_| ()).map_err(|error| IssuerError::Identifier(Some(error)))
-    } else {
-        Ok(())
     }
 }

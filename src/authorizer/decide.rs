@@ -1,6 +1,6 @@
 //! The stages in their order: requirement, credential, token, status, policy.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use super::{Answers, Authorizer, Decision, Input, Need, OwnedInput, Permit, input::Question, trusted::TrustedIssuer};
 use crate::{
@@ -10,7 +10,7 @@ use crate::{
     observe,
     policy::{Access, AccessToken, PolicyRefusal, Requirement},
     rejection::{Rejection, RejectionKind},
-    status::{Demand, NoWord, Presented, Standing, Unsettled},
+    status::{Demand, DrivenFeed, Freshness, Hearing, NoWord, Presented, Standing, Unsettled},
     token::{SignatureError, TokenError, UnverifiedToken, VerifiedToken},
 };
 
@@ -48,7 +48,10 @@ impl Authorizer {
                 answers.keys_asked = true;
                 answers.keys_timed_out = issuer.keys.ask(&question).await == KeyAnswer::TimedOut;
             }
-            Question::Status(inquiry) => answers.status = Some(issuer.status.ask(&inquiry).await),
+            Question::Status(inquiry) => {
+                self.tend_feeds();
+                answers.status = Some(issuer.status.ask(&inquiry).await);
+            }
         }
     }
 
@@ -58,6 +61,20 @@ impl Authorizer {
         let Some((issuer, question)) = permit.renewal.as_deref() else { return };
         if let Some(source) = self.inner.issuers.get(*issuer).and_then(|issuer| issuer.status.source()) {
             source.renew(question);
+        }
+    }
+
+    /// Sees to it that feeds are followed, where the runtime on which they were is gone.
+    fn tend_feeds(&self) {
+        let of_issuers = self.inner.issuers.iter().filter_map(|issuer| issuer.status.feed());
+        self.inner.feeds.iter().chain(of_issuers).for_each(DrivenFeed::tend);
+    }
+
+    /// Counts and logs a refusal, once, and sees to what may be behind it.
+    pub(crate) fn refused(&self, rejection: &Rejection) {
+        observe::rejected(rejection.kind().name(), std::error::Error::source(rejection));
+        if rejection.kind() == RejectionKind::StatusUnavailable {
+            self.tend_feeds();
         }
     }
 
@@ -85,7 +102,7 @@ impl Authorizer {
                     return Ok(permit);
                 }
                 Decision::Reject(rejection) => {
-                    observe_refusal(&rejection);
+                    self.refused(&rejection);
                     return Err(rejection);
                 }
                 Decision::Need(need) => self.ask(need, &mut answers).await,
@@ -161,6 +178,13 @@ impl Authorizer {
         now: Now,
     ) -> Result<Standing, Stop> {
         let Some(issuer) = self.inner.issuers.get(position) else { return Err(self.invalid(TokenError::Issuer)) };
+        // Taken before the index is asked: what feeds promise was applied before.
+        let max_age = match requirement.freshness() {
+            Freshness::MaxAge(max_age) => max_age,
+            Freshness::Cached | Freshness::EveryRequest => Duration::MAX,
+        };
+        let feeds = self.inner.feeds.iter().chain(issuer.status.feed());
+        let heard = Hearing::of(feeds, max_age, now.monotonic());
         let presented = match read {
             Read::Verified(token) => {
                 // Also after an answer that left before the revocation came: this runs again once it is there.
@@ -173,6 +197,7 @@ impl Authorizer {
             freshness: requirement.freshness(),
             on_outage: requirement.outage_policy(),
             answer: answers.status.as_ref(),
+            heard,
             now,
         };
         let standing = issuer.status.judge(presented, &demand).map_err(|unsettled| match unsettled {
@@ -292,9 +317,4 @@ impl Authorizer {
             PolicyRefusal::Condition => self.reject(RejectionKind::Forbidden),
         })
     }
-}
-
-/// Counts and logs a refusal, once.
-pub(crate) fn observe_refusal(rejection: &Rejection) {
-    observe::rejected(rejection.kind().name(), std::error::Error::source(rejection));
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::{
     issuer::{EndpointError, TransportError},
     keys::KeySourceError,
+    status::IntrospectionError,
     token::InvalidScope,
 };
 
@@ -75,6 +76,12 @@ pub enum ConfigError {
     /// A size that no credential could meet.
     #[error("a maximum credential length of {0} bytes")]
     CredentialLength(usize),
+    /// A feed for all issuers that cannot be followed.
+    #[error("a revocation feed")]
+    RevocationFeed(#[source] IssuerError),
+    /// More feeds than can be told apart.
+    #[error("{0} revocation feeds; at most 200 can be followed")]
+    TooManyFeeds(usize),
     /// The HTTP client could not be set up.
     #[error("the HTTP client could not be set up")]
     HttpClient(#[source] TransportError),
@@ -105,18 +112,27 @@ pub enum IssuerError {
     /// A status policy, or opaque tokens, and nobody who could be asked about them.
     #[error("{0}, and no status source is configured")]
     NoStatusSource(&'static str),
+    /// Its introspection endpoint cannot be asked.
+    #[error("introspection")]
+    Introspection(#[source] IntrospectionError),
     /// Numbers by which a status source could not be asked.
     #[error("status policy: {0}")]
     StatusPolicy(&'static str),
+    /// Numbers by which a feed could not be followed.
+    #[error("feed policy: {0}")]
+    FeedPolicy(&'static str),
+    /// A feed is followed in the background, which needs a tokio runtime.
+    #[error("a revocation feed needs a tokio runtime")]
+    NoRuntime,
     /// Opaque tokens of no possible length.
     #[error("opaque tokens that no text could look like")]
     OpaqueTokens,
 }
 
-/// Not all keys were there in time.
+/// Not everything was there in time.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no keys within {waited:?} from: {}", issuers.join(", "))]
+#[error("not ready within {waited:?}: {}", missing.join(", "))]
 pub struct NotReady {
-    pub(super) issuers: Vec<String>,
+    pub(super) missing: Vec<String>,
     pub(super) waited: Duration,
 }

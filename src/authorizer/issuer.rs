@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use crate::{
     crypto::Algorithm,
     keys::{KeySource, RefreshPolicy},
-    status::{OpaqueTokens, StatusPolicy, StatusSource},
+    status::{FeedPolicy, Introspection, OpaqueTokens, RevocationFeed, StatusPolicy, StatusSource},
     token::{Audiences, Condition, TokenType, VerifiedToken},
 };
 
@@ -36,11 +36,13 @@ pub struct Issuer {
     pub(super) status: Option<StatusConfig>,
     pub(super) status_policy: Option<StatusPolicy>,
     pub(super) opaque: Option<OpaqueTokens>,
+    pub(super) feed: Option<(Arc<dyn RevocationFeed>, FeedPolicy)>,
 }
 
 /// Who is asked whether a token still stands, as configured.
 #[derive(Clone, Debug)]
 pub(super) enum StatusConfig {
+    Introspection(Introspection),
     Source(Arc<dyn StatusSource>),
 }
 
@@ -52,9 +54,15 @@ pub(super) enum StatusConfig {
 pub struct IssuerWithoutAudience {
     identifier: Option<Box<str>>,
     keys: KeySource,
+    status: Option<StatusConfig>,
 }
 
 impl Issuer {
+    /// Whether there is anybody to be asked over HTTP.
+    pub(super) fn needs_http(&self) -> bool {
+        self.keys.is_remote() || matches!(self.status, Some(StatusConfig::Introspection(_)))
+    }
+
     /// The issuer at this URL, its keys by discovery (RFC 8414, OpenID Connect Discovery).
     pub fn discover(identifier: &str) -> IssuerWithoutAudience {
         Self::with_keys(identifier, KeySource::discovery())
@@ -62,12 +70,22 @@ impl Issuer {
 
     /// The issuer of this identifier (`iss`, byte for byte), its keys from `keys`.
     pub fn with_keys(identifier: &str, keys: KeySource) -> IssuerWithoutAudience {
-        IssuerWithoutAudience { identifier: Some(identifier.into()), keys }
+        IssuerWithoutAudience { identifier: Some(identifier.into()), keys, status: None }
+    }
+
+    /// The issuer of this identifier, none of whose tokens is verified here: its introspection endpoint is asked about each,
+    /// be it a JWT or opaque. What they look like can be said with [`opaque_tokens`](Self::opaque_tokens).
+    pub fn introspected(identifier: &str, introspection: Introspection) -> IssuerWithoutAudience {
+        IssuerWithoutAudience {
+            identifier: Some(identifier.into()),
+            keys: KeySource::absent(),
+            status: Some(StatusConfig::Introspection(introspection)),
+        }
     }
 
     /// The only issuer there is, whose tokens carry no `iss`, or one that is not looked at: whatever these keys signed.
     pub fn without_identifier(keys: KeySource) -> IssuerWithoutAudience {
-        IssuerWithoutAudience { identifier: None, keys }
+        IssuerWithoutAudience { identifier: None, keys, status: None }
     }
 
     /// The only algorithms that are accepted. Default: the asymmetric ones, or those of keys given by hand.
@@ -132,6 +150,25 @@ impl Issuer {
         self
     }
 
+    /// Asks the issuer's introspection endpoint whether each token still stands (RFC 7662), by way of a cache: see
+    /// [`StatusPolicy`].
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use portcullis::{Issuer, issuer::ClientAuthentication, status::{Introspection, OpaqueTokens, StatusPolicy}};
+    ///
+    /// let issuer = Issuer::discover("https://idp.example.com")
+    ///     .audience("https://api.example.com")
+    ///     .introspection(Introspection::discover(ClientAuthentication::basic("orders-api", "s3cret")))
+    ///     .status_policy(StatusPolicy::default().max_age(Duration::from_secs(10)))
+    ///     .opaque_tokens(OpaqueTokens::default());
+    /// ```
+    #[must_use]
+    pub fn introspection(mut self, introspection: Introspection) -> Self {
+        self.status = Some(StatusConfig::Introspection(introspection));
+        self
+    }
+
     /// Asks this source whether each token still stands, by way of a cache: see [`StatusPolicy`].
     #[must_use]
     pub fn status_source(mut self, source: impl StatusSource) -> Self {
@@ -139,10 +176,19 @@ impl Issuer {
         self
     }
 
-    /// How long the status source's word counts, and how it is asked.
+    /// How long the status source's word counts, and how it is asked; for a feed, what counts while it is not heard.
     #[must_use]
     pub fn status_policy(mut self, policy: StatusPolicy) -> Self {
         self.status_policy = Some(policy);
+        self
+    }
+
+    /// Follows what the issuer itself publishes about its tokens. As long as the feed is fresh, nobody is asked about a JWT,
+    /// except where a route wants that on every request; a status source, where there is one, stands in for a feed that
+    /// is not, and is asked about opaque tokens. The feed may not speak of tokens of others.
+    #[must_use]
+    pub fn revocation_feed(mut self, feed: impl RevocationFeed, policy: FeedPolicy) -> Self {
+        self.feed = Some((Arc::new(feed), policy));
         self
     }
 
@@ -182,6 +228,8 @@ impl IssuerWithoutAudience {
     }
 
     fn with(self, audiences: Audiences) -> Issuer {
+        // Whoever is asked about each token is asked about opaque ones too.
+        let opaque = self.keys.is_absent().then(OpaqueTokens::default);
         Issuer {
             identifier: self.identifier,
             keys: self.keys,
@@ -193,9 +241,10 @@ impl IssuerWithoutAudience {
             scope_claim: None,
             grant_claims: Vec::new(),
             conditions: Vec::new(),
-            status: None,
+            status: self.status,
             status_policy: None,
-            opaque: None,
+            opaque,
+            feed: None,
         }
     }
 }

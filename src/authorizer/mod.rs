@@ -15,17 +15,17 @@ mod error;
 mod input;
 mod issuer;
 mod readiness;
+mod start;
 mod trusted;
 
 use std::{fmt, sync::Arc};
 
 pub use builder::AuthorizerBuilder;
-pub(crate) use decide::observe_refusal;
 pub use error::{ConfigError, IssuerError, NotReady};
 pub(crate) use input::OwnedInput;
 pub use input::{Answers, Decision, Input, Need, Permit};
 pub use issuer::{Issuer, IssuerWithoutAudience};
-pub use readiness::{IssuerReadiness, KeysReadiness, Readiness, StatusReadiness};
+pub use readiness::{FeedReadiness, IssuerReadiness, KeysReadiness, Readiness, StatusReadiness};
 use trusted::TrustedIssuers;
 
 use crate::{
@@ -33,7 +33,7 @@ use crate::{
     credential::{self, CredentialSource},
     policy::{Location, Lookup, Requirement, RouteTable},
     rejection::{ProtectedResource, Rejection, RejectionKind},
-    status::Revocations,
+    status::{DrivenFeed, Revocations},
 };
 
 /// Decides whether a request may pass.
@@ -70,6 +70,8 @@ struct Inner {
     max_credential_len: usize,
     resource: Arc<ProtectedResource>,
     revocations: Option<Revocations>,
+    /// Those that speak of tokens of whatever issuer.
+    feeds: Vec<DrivenFeed>,
     clock: SharedClock,
 }
 
@@ -112,7 +114,7 @@ impl Authorizer {
     pub fn compile(&self, requirement: Requirement) -> Result<Arc<Requirement>, ConfigError> {
         let name = requirement.to_string();
         builder::check_sense(&name, &requirement)?;
-        builder::check_freshness(&name, &requirement, &self.inner.issuers)?;
+        builder::check_freshness(&name, &requirement, &self.inner.issuers, !self.inner.feeds.is_empty())?;
         Ok(Arc::new(self.inner.routes.with_implications(requirement)))
     }
 

@@ -5,16 +5,35 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::{Authorizer, NotReady, trusted::TrustedIssuer};
-use crate::status::{SourceState, StatusLookup};
+use crate::status::{DrivenFeed, FeedState, SourceState, StatusLookup};
 
 /// What a readiness probe wants to know.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Readiness {
-    /// Whether the tokens of every issuer can be judged: its keys are there, and its status source is not left alone.
+    /// Whether the tokens of every issuer can be judged: its keys are there, its status source is not left
+    /// alone, and every revocation feed is heard.
     pub ready: bool,
     /// Each issuer by itself.
     pub issuers: Vec<IssuerReadiness>,
+    /// The revocation feeds that speak of tokens of whatever issuer.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub revocation_feeds: Vec<FeedReadiness>,
+}
+
+/// One revocation feed's state.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct FeedReadiness {
+    /// How it calls itself.
+    pub feed: String,
+    /// Whether it is heard.
+    pub state: FeedState,
+    /// How old what it said is, in whole seconds; none where it has not said anything.
+    pub staleness: Option<u64>,
+    /// What is wrong with it, if anything.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<String>,
 }
 
 /// One issuer's state.
@@ -34,6 +53,9 @@ pub struct IssuerReadiness {
     /// What the last question to its status source found wrong, if it did.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status_trouble: Option<String>,
+    /// What it publishes about its tokens, where that is followed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub revocation_feed: Option<FeedReadiness>,
 }
 
 /// The state of an issuer's keys.
@@ -75,31 +97,49 @@ impl Authorizer {
         let is_ready = |issuer: &IssuerReadiness| {
             issuer.keys != KeysReadiness::Missing && issuer.status != Some(StatusReadiness::LeftAlone)
         };
-        Readiness { ready: issuers.iter().all(is_ready), issuers }
+        let revocation_feeds: Vec<_> = self.inner.feeds.iter().map(|feed| readiness_of_feed(feed, now)).collect();
+        let mut feeds = issuers.iter().filter_map(|issuer| issuer.revocation_feed.as_ref()).chain(&revocation_feeds);
+        let ready = issuers.iter().all(is_ready) && feeds.all(|feed| feed.state == FeedState::Synced);
+        Readiness { ready, issuers, revocation_feeds }
     }
 
-    /// Waits until every issuer's keys are there, for at most `timeout`.
+    /// Waits until every issuer's keys are there and every revocation feed is heard, for at most `timeout`.
     ///
     /// # Errors
-    /// Names the issuers whose keys are missing. The authorizer goes on trying.
+    /// Names what is missing. The authorizer goes on trying.
     pub async fn ready(&self, timeout: Duration) -> Result<(), NotReady> {
         let all = async {
             for issuer in self.inner.issuers.iter() {
                 issuer.keys.loaded(&self.inner.clock).await;
+                if let Some(feed) = issuer.status.feed() {
+                    feed.synced().await;
+                }
+            }
+            for feed in &self.inner.feeds {
+                feed.synced().await;
             }
         };
         tokio::select! {
             biased;
             () = all => Ok(()),
-            () = self.inner.clock.sleep(timeout) => {
-                let missing = self.readiness().issuers.into_iter().filter(|issuer| issuer.keys == KeysReadiness::Missing);
-                let name = |issuer: IssuerReadiness| {
-                    let name = issuer.issuer.unwrap_or_else(|| "(no identifier)".to_owned());
-                    format!("{name} ({})", issuer.trouble.as_deref().unwrap_or("no answer yet"))
-                };
-                Err(NotReady { issuers: missing.map(name).collect(), waited: timeout })
-            }
+            () = self.inner.clock.sleep(timeout) => Err(NotReady { missing: self.missing(), waited: timeout }),
         }
+    }
+
+    /// What is not there yet, and why.
+    fn missing(&self) -> Vec<String> {
+        let Readiness { issuers, revocation_feeds, .. } = self.readiness();
+        let because = |trouble: Option<&str>| trouble.unwrap_or("no answer yet").to_owned();
+        let keys = |issuer: &IssuerReadiness| {
+            let name = issuer.issuer.as_deref().unwrap_or("(no identifier)");
+            format!("no keys from {name} ({})", because(issuer.trouble.as_deref()))
+        };
+        let feed = |feed: &FeedReadiness| {
+            format!("nothing heard of the revocation feed {} ({})", feed.feed, because(feed.trouble.as_deref()))
+        };
+        let feeds = issuers.iter().filter_map(|issuer| issuer.revocation_feed.as_ref()).chain(&revocation_feeds);
+        let without_keys = issuers.iter().filter(|issuer| issuer.keys == KeysReadiness::Missing);
+        without_keys.map(keys).chain(feeds.filter(|feed| feed.state == FeedState::Never).map(feed)).collect()
     }
 }
 
@@ -115,7 +155,17 @@ fn readiness_of(issuer: &TrustedIssuer, now: Duration) -> IssuerReadiness {
             SourceState::Failing => StatusReadiness::Failing,
             SourceState::LeftAlone => StatusReadiness::LeftAlone,
         }),
+        revocation_feed: issuer.status.feed().map(|feed| readiness_of_feed(feed, now)),
         status_trouble: status_trouble.flatten().map(|trouble| trouble.to_string()),
+    }
+}
+
+fn readiness_of_feed(feed: &DrivenFeed, now: Duration) -> FeedReadiness {
+    FeedReadiness {
+        feed: feed.label().to_owned(),
+        state: feed.state(now),
+        staleness: feed.staleness(now).map(|staleness| staleness.as_secs()),
+        trouble: feed.trouble(),
     }
 }
 

@@ -21,8 +21,8 @@ pub(super) struct TrustedIssuer {
 
 impl TrustedIssuer {
     /// Whether its word on its tokens can be as fresh as that.
-    pub(super) fn can_be(&self, freshness: Freshness) -> bool {
-        self.keys.is_absent() || self.status.can_be(freshness)
+    pub(super) fn can_be(&self, freshness: Freshness, has_feeds: bool) -> bool {
+        self.keys.is_absent() || self.status.can_be(freshness, has_feeds)
     }
 
     /// Whether this could be an opaque token of its. What begins as JWTs do is one only where it has no keys: junk that

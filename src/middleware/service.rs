@@ -10,7 +10,7 @@ use tower_service::Service;
 
 use super::{AuthorizeLayer, ResponseFuture, layer::Gate};
 use crate::{
-    authorizer::{Answers, Decision, Input, Permit, observe_refusal},
+    authorizer::{Answers, Decision, Input, Permit},
     observe,
     policy::AccessToken,
     rejection::{JsonResponder, Rejection, RejectionKind, RequestHead, Respond},
@@ -77,7 +77,7 @@ where
         let requirement = match found {
             Ok(requirement) => requirement,
             Err(rejection) => {
-                observe_refusal(&rejection);
+                authorizer.refused(&rejection);
                 return ResponseFuture::refused(responder.respond(&rejection, &RequestHead::of(&request)));
             }
         };
@@ -94,7 +94,7 @@ where
                 ResponseFuture::called(self.inner.call(request))
             }
             Decision::Reject(rejection) => {
-                observe_refusal(&rejection);
+                authorizer.refused(&rejection);
                 ResponseFuture::refused(responder.respond(&rejection, &RequestHead::of(&request)))
             }
             Decision::Need(need) => {

@@ -8,6 +8,7 @@ mod breaker;
 mod feed;
 mod flights;
 mod freshness;
+mod hearing;
 mod introspection;
 mod lookup;
 mod memory;
@@ -20,11 +21,12 @@ mod verdict;
 
 pub use active::ActiveToken;
 pub use feed::{
-    Cursor, FeedAnswer, FeedError, FeedMessage, FeedMessages, FeedPolicy, FeedSnapshot, LogFull, RevocationFeed,
-    RevocationLog, RevocationLogBuilder,
+    Cursor, FeedAnswer, FeedError, FeedMessage, FeedMessages, FeedPolicy, FeedSnapshot, FeedState, LogFull,
+    RevocationFeed, RevocationLog, RevocationLogBuilder,
 };
-pub(crate) use feed::{DrivenFeed, FeedState, Following};
+pub(crate) use feed::{DrivenFeed, Following};
 pub use freshness::{Freshness, InvalidOnOutage, OnOutage};
+pub(crate) use hearing::Hearing;
 pub use introspection::{Introspection, IntrospectionError};
 pub use lookup::StatusUnavailable;
 pub(crate) use lookup::{NoWord, Reply, SourceState, StatusLookup};

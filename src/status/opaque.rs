@@ -19,8 +19,10 @@ use std::{fmt, ops::RangeInclusive, sync::Arc};
 pub struct OpaqueTokens {
     prefix: Box<str>,
     lengths: RangeInclusive<usize>,
-    looks_right: Option<Arc<dyn Fn(&str) -> bool + Send + Sync>>,
+    looks_right: Option<Test>,
 }
+
+type Test = Arc<dyn Fn(&str) -> bool + Send + Sync>;
 
 impl Default for OpaqueTokens {
     fn default() -> Self {

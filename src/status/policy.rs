@@ -70,6 +70,11 @@ impl StatusPolicy {
         if self.max_bytes == 0 { Err("no room for answers") } else { Ok(()) }
     }
 
+    /// What counts while nobody answers, on routes that do not say.
+    pub(crate) const fn outage(&self) -> OnOutage {
+        self.on_outage
+    }
+
     /// A good answer is reused for this long; zero: for no other request. Default: 30 seconds.
     #[must_use]
     pub const fn max_age(mut self, max_age: Duration) -> Self {

@@ -95,7 +95,7 @@ pub struct TokenStatus(pub(super) Standing);
 
 pub(super) enum Standing {
     Inactive,
-    Active(Option<Description>),
+    Active(Option<Box<Description>>),
 }
 
 /// What an issuer tells about an active token (RFC 7662 §2.2).
@@ -124,7 +124,7 @@ impl TokenStatus {
     /// Where it is no such object: a member stands twice or has another type than its claim.
     pub fn described(claims: &Bytes) -> Result<Self, StatusError> {
         let read = Claims::parse(claims).map_err(|_| StatusError::Malformed("the members of an active token"))?;
-        Ok(Self(Standing::Active(Some(Description { claims: read, payload: claims.to_vec() }))))
+        Ok(Self(Standing::Active(Some(Box::new(Description { claims: read, payload: claims.to_vec() })))))
     }
 
     /// Whether the issuer stands by the token.

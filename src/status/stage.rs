@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::{
-    ActiveToken, Freshness, OnOutage, StatusQuestion, StatusUnavailable,
+    ActiveToken, DrivenFeed, Freshness, Hearing, OnOutage, StatusQuestion, StatusUnavailable,
+    asking::SOON,
     lookup::{NoWord, Reply, StatusLookup},
     verdict::{Verdict, Word},
 };
@@ -16,6 +17,10 @@ use crate::{
 #[derive(Debug, Default)]
 pub(crate) struct IssuerStatus {
     source: Option<StatusLookup>,
+    /// What the issuer itself publishes, so that it need not be asked.
+    feed: Option<DrivenFeed>,
+    /// What counts while neither says anything, on routes that do not say.
+    on_outage: OnOutage,
 }
 
 /// A token as it got here.
@@ -33,7 +38,16 @@ pub(crate) struct Demand<'a> {
     pub(crate) freshness: Freshness,
     pub(crate) on_outage: Option<OnOutage>,
     pub(crate) answer: Option<&'a Reply>,
+    /// What all feeds together that speak of the issuer's tokens had said, where there are any.
+    pub(crate) heard: Option<Hearing>,
     pub(crate) now: Now,
+}
+
+impl Demand<'_> {
+    /// Whether feeds said all that this wants to know.
+    fn is_met_by_feeds(&self) -> bool {
+        self.freshness != Freshness::EveryRequest && self.heard.is_some_and(|heard| heard.is_fresh())
+    }
 }
 
 /// A token whose issuer stands by it, and the question to ask again soon, where its answer grows old.
@@ -74,8 +88,13 @@ impl Presented<'_> {
 }
 
 impl IssuerStatus {
-    pub(crate) const fn new(source: Option<StatusLookup>) -> Self {
-        Self { source }
+    pub(crate) const fn new(source: Option<StatusLookup>, feed: Option<DrivenFeed>, on_outage: OnOutage) -> Self {
+        Self { source, feed, on_outage }
+    }
+
+    /// What the issuer publishes itself.
+    pub(crate) const fn feed(&self) -> Option<&DrivenFeed> {
+        self.feed.as_ref()
     }
 
     /// Who is asked.
@@ -83,10 +102,15 @@ impl IssuerStatus {
         self.source.as_ref()
     }
 
-    /// Whether its word on a JWT can be as fresh as that.
-    pub(crate) fn can_be(&self, freshness: Freshness) -> bool {
+    /// Whether its word on a JWT can be as fresh as that, `has_feeds` of others included.
+    pub(crate) fn can_be(&self, freshness: Freshness, has_feeds: bool) -> bool {
         let is_asked = self.source.as_ref().is_some_and(|source| !source.policy().only_opaque);
-        freshness == Freshness::Cached || is_asked
+        let is_heard = has_feeds || self.feed.is_some();
+        match freshness {
+            Freshness::Cached => true,
+            Freshness::MaxAge(_) => is_asked || is_heard,
+            Freshness::EveryRequest => is_asked,
+        }
     }
 
     /// Asks, or waits for who is asking already.
@@ -100,17 +124,18 @@ impl IssuerStatus {
     /// Whether the issuer stands by the token, as far as memory knows.
     pub(crate) fn judge(&self, presented: Presented<'_>, demand: &Demand<'_>) -> Result<Standing, Unsettled> {
         let source = match (&self.source, presented) {
+            // The issuer publishes what it takes back: there is nothing to ask.
+            (_, Presented::Jwt(token)) if self.feed.is_some() && demand.is_met_by_feeds() => {
+                return Ok(as_it_is(token));
+            }
             (Some(source), Presented::Opaque(_)) => source,
             (Some(source), Presented::Jwt(_)) if !source.policy().only_opaque => source,
-            // Its signature and its claims are all there is to know.
-            (_, Presented::Jwt(token)) if demand.freshness == Freshness::Cached => {
-                return Ok(Standing { token: ActiveToken::new(token.clone()), renewal: None });
-            }
-            _ => return Err(Unsettled::Unavailable(NoWord::NOBODY)),
+            (_, Presented::Jwt(token)) => return self.without_source(token, demand),
+            (None, Presented::Opaque(_)) => return Err(Unsettled::Unavailable(NoWord::NOBODY)),
         };
         let (key, now) = (source.key(presented.text()), demand.now.monotonic());
         let good = source.good_word(&key);
-        let outage = |no_word| outage(source, good.as_deref(), presented, demand, no_word);
+        let outage = |no_word| self.outage(good.as_deref(), presented, demand, no_word);
         match demand.answer {
             // Asked for this request, and so as fresh as any could be.
             Some(Ok(word)) => {
@@ -119,7 +144,9 @@ impl IssuerStatus {
             Some(Err(no_word)) => return outage(*no_word),
             None => {}
         }
-        let max_age = max_age(demand.freshness, source.policy().max_age);
+        // Where a feed is too old, the issuer's word stands in for it, if it is young enough to.
+        let of_source = demand.heard.and_then(|heard| heard.missed()).unwrap_or(Duration::MAX);
+        let max_age = max_age(demand.freshness, source.policy().max_age.min(of_source));
         if let (Some(word), Some(max_age)) = (&good, max_age)
             && word.is_fresh(max_age, demand.now)
         {
@@ -138,6 +165,56 @@ impl IssuerStatus {
             Err(no_word) => outage(no_word),
         }
     }
+
+    /// The issuer's word is not to be had: what was decided for that.
+    fn outage(
+        &self,
+        good: Option<&Word>,
+        presented: Presented<'_>,
+        demand: &Demand<'_>,
+        no_word: NoWord,
+    ) -> Result<Standing, Unsettled> {
+        let refused = Unsettled::Unavailable(no_word);
+        let OnOutage::AcceptStale(age) = demand.on_outage.unwrap_or(self.on_outage) else { return Err(refused) };
+        // A route that asks on every request is never served what was said before.
+        if demand.freshness == Freshness::EveryRequest {
+            return Err(refused);
+        }
+        if let Some(word) = good
+            && word.age(demand.now.monotonic()) < age
+            && !word.is_over(demand.now.wall())
+        {
+            let token = stands(word, presented, demand.now, |_| Err(Unsettled::Unavailable(no_word)))?;
+            return Ok(Standing { token, renewal: None });
+        }
+        match presented {
+            // The issuer's own feed had the word before.
+            Presented::Jwt(token)
+                if self.feed.is_some() && demand.heard.is_some_and(|heard| heard.is_younger_than(age)) =>
+            {
+                Ok(as_it_is(token))
+            }
+            _ => Err(refused),
+        }
+    }
+
+    /// Nobody can be asked: what is known is what feeds said, and that nothing was revoked here.
+    fn without_source(&self, token: &VerifiedToken, demand: &Demand<'_>) -> Result<Standing, Unsettled> {
+        match (demand.heard, demand.freshness) {
+            (None, Freshness::Cached) => Ok(as_it_is(token)),
+            (None, _) | (_, Freshness::EveryRequest) => Err(Unsettled::Unavailable(NoWord::NOBODY)),
+            (Some(heard), _) if heard.is_fresh() => Ok(as_it_is(token)),
+            (Some(heard), _) => match demand.on_outage.unwrap_or(self.on_outage) {
+                OnOutage::AcceptStale(age) if heard.is_younger_than(age) => Ok(as_it_is(token)),
+                _ => Err(Unsettled::Unavailable(NoWord::STALE)),
+            },
+        }
+    }
+}
+
+/// Its signature and its claims hold, and nobody has said that it does not stand.
+fn as_it_is(token: &VerifiedToken) -> Standing {
+    Standing { token: ActiveToken::new(token.clone()), renewal: None }
 }
 
 /// How old a word may be; `None` where it must be asked for.
@@ -174,32 +251,6 @@ fn stands(
     }
 }
 
-/// The issuer's word is not to be had: what was decided for that.
-fn outage(
-    source: &StatusLookup,
-    good: Option<&Word>,
-    presented: Presented<'_>,
-    demand: &Demand<'_>,
-    no_word: NoWord,
-) -> Result<Standing, Unsettled> {
-    let refused = Unsettled::Unavailable(no_word);
-    let OnOutage::AcceptStale(max_age) = demand.on_outage.unwrap_or(source.policy().on_outage) else {
-        return Err(refused);
-    };
-    match good {
-        // A route that asks on every request is never served what was said before.
-        Some(word)
-            if demand.freshness != Freshness::EveryRequest
-                && word.age(demand.now.monotonic()) < max_age
-                && !word.is_over(demand.now.wall()) =>
-        {
-            let token = stands(word, presented, demand.now, |_| Err(Unsettled::Unavailable(no_word)))?;
-            Ok(Standing { token, renewal: None })
-        }
-        _ => Err(refused),
-    }
-}
-
 impl Word {
     /// Whether it counts where words may be `max_age` old.
     fn is_fresh(&self, max_age: Duration, now: Now) -> bool {
@@ -214,5 +265,8 @@ impl Word {
 
 impl NoWord {
     /// A question that nobody was there for.
-    const NOBODY: Self = Self { reason: StatusUnavailable::NobodyToAsk, retry_after: super::asking::SOON };
+    const NOBODY: Self = Self { reason: StatusUnavailable::NobodyToAsk, retry_after: SOON };
+
+    /// Feeds that are not heard.
+    const STALE: Self = Self { reason: StatusUnavailable::StaleFeed, retry_after: SOON };
 }

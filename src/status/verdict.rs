@@ -70,7 +70,8 @@ pub(super) fn judge(
     let verdict = match (question.verified(), description) {
         (Some(_), None) => Verdict::Stands { scopes: None },
         (Some(token), Some(description)) => about_jwt(token, &description, rules, now)?,
-        (None, Some(Description { claims, payload })) => {
+        (None, Some(description)) => {
+            let Description { claims, payload } = *description;
             match VerifiedToken::described(rules, claims, payload, question.token().as_bytes(), now) {
                 Ok(token) => Verdict::Described(token),
                 // What no server should say: that is its trouble, and not the token's.

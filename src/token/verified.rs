@@ -16,11 +16,7 @@ use crate::clock::UnixTime;
 /// (RFC 7662). Whether the issuer still stands by it is [`ActiveToken`](crate::status::ActiveToken)'s to say. Cloning
 /// shares it.
 #[derive(Clone)]
-pub struct VerifiedToken {
-    inner: Arc<Inner>,
-    /// What the issuer left of its scopes, where that is less than the token says.
-    narrowed: Option<Arc<ScopeSet>>,
-}
+pub struct VerifiedToken(Arc<Inner>);
 
 struct Inner {
     rules: Arc<TokenRules>,
@@ -54,7 +50,7 @@ impl VerifiedToken {
         text: &[u8],
     ) -> Result<Self, TokenError> {
         let (scopes, grants) = (rules.scopes(&claims, &payload)?, rules.grants(&payload)?);
-        let inner = Arc::new(Inner {
+        let token = Self(Arc::new(Inner {
             rules: Arc::clone(rules),
             key_generation,
             issuer: claims.issuer,
@@ -72,8 +68,7 @@ impl VerifiedToken {
             payload: payload.into(),
             text: text.into(),
             unrevoked_as_of: AtomicU64::new(0),
-        });
-        let token = Self { inner, narrowed: None };
+        }));
         match rules.conditions.iter().all(|condition| condition.holds(&token)) {
             true => Ok(token),
             false => Err(TokenError::Condition),
@@ -94,87 +89,108 @@ impl VerifiedToken {
         token.check_time(now).map(|()| token)
     }
 
-    /// The same token with no more than these scopes.
+    /// The same token with no more than these scopes. Copies it where that leaves less, which is rare.
     pub(crate) fn narrowed_to(&self, scopes: &ScopeSet) -> Self {
-        let left = self.scopes().intersection(scopes);
-        let narrowed = if left == *self.scopes() { self.narrowed.clone() } else { Some(Arc::new(left)) };
-        Self { inner: Arc::clone(&self.inner), narrowed }
+        let inner = &*self.0;
+        let left = inner.scopes.intersection(scopes);
+        if left == inner.scopes {
+            return self.clone();
+        }
+        Self(Arc::new(Inner {
+            rules: Arc::clone(&inner.rules),
+            key_generation: inner.key_generation,
+            issuer: inner.issuer.clone(),
+            subject: inner.subject.clone(),
+            client_id: inner.client_id.clone(),
+            token_id: inner.token_id.clone(),
+            audiences: inner.audiences.clone(),
+            expires_at: inner.expires_at,
+            not_before: inner.not_before,
+            issued_at: inner.issued_at,
+            scopes: left,
+            session_id: inner.session_id.clone(),
+            actors: inner.actors.clone(),
+            grants: inner.grants.clone(),
+            payload: inner.payload.clone(),
+            text: inner.text.clone(),
+            unrevoked_as_of: AtomicU64::new(0),
+        }))
     }
 
     /// `iss`: who issued it (RFC 7519 §4.1.1).
     #[must_use]
     pub fn issuer(&self) -> Option<&str> {
-        self.inner.issuer.as_deref()
+        self.0.issuer.as_deref()
     }
 
     /// `sub`: whom it speaks for (RFC 7519 §4.1.2).
     #[must_use]
     pub fn subject(&self) -> Option<&str> {
-        self.inner.subject.as_deref()
+        self.0.subject.as_deref()
     }
 
     /// `client_id`: the client it was issued to (RFC 8693 §4.3).
     #[must_use]
     pub fn client_id(&self) -> Option<&str> {
-        self.inner.client_id.as_deref()
+        self.0.client_id.as_deref()
     }
 
     /// `jti`: its own identifier (RFC 7519 §4.1.7).
     #[must_use]
     pub fn token_id(&self) -> Option<&str> {
-        self.inner.token_id.as_deref()
+        self.0.token_id.as_deref()
     }
 
     /// `aud`: whom it is meant for; empty where it does not say (RFC 7519 §4.1.3).
     pub fn audiences(&self) -> impl Iterator<Item = &str> {
-        self.inner.audiences.iter().map(|audience| &**audience)
+        self.0.audiences.iter().map(|audience| &**audience)
     }
 
     /// `exp`: from when on it is void (RFC 7519 §4.1.4). A JWT always has one; an opaque token's issuer need not say.
     #[must_use]
     pub fn expires_at(&self) -> Option<UnixTime> {
-        self.inner.expires_at
+        self.0.expires_at
     }
 
     /// `nbf`: from when on it counts (RFC 7519 §4.1.5).
     #[must_use]
     pub fn not_before(&self) -> Option<UnixTime> {
-        self.inner.not_before
+        self.0.not_before
     }
 
     /// `iat`: when it was issued (RFC 7519 §4.1.6).
     #[must_use]
     pub fn issued_at(&self) -> Option<UnixTime> {
-        self.inner.issued_at
+        self.0.issued_at
     }
 
     /// What it was granted (RFC 6749 §3.3).
     #[must_use]
     pub fn scopes(&self) -> &ScopeSet {
-        self.narrowed.as_deref().unwrap_or(&self.inner.scopes)
+        &self.0.scopes
     }
 
     /// `sid`: the session it was issued in (OpenID Connect Front-Channel Logout §3).
     #[must_use]
     pub fn session_id(&self) -> Option<&str> {
-        self.inner.session_id.as_deref()
+        self.0.session_id.as_deref()
     }
 
     /// `act`: who acts with it, and then whom they act for in turn (RFC 8693 §4.1). Only the first is to be considered
     /// where something is allowed.
     pub fn actors(&self) -> impl Iterator<Item = &str> {
-        self.inner.actors.iter().map(|actor| &**actor)
+        self.0.actors.iter().map(|actor| &**actor)
     }
 
     /// The grants it stems from, of the claims that [`Issuer::grant_claim`](crate::Issuer::grant_claim) names.
     pub fn grants(&self) -> impl Iterator<Item = &str> {
-        self.inner.grants.iter().map(|grant| &**grant)
+        self.0.grants.iter().map(|grant| &**grant)
     }
 
     /// Whether it is opaque: described by its issuer, not signed.
     #[must_use]
     pub fn is_opaque(&self) -> bool {
-        self.inner.key_generation.is_none()
+        self.0.key_generation.is_none()
     }
 
     /// All claims, as a type of yours; of an opaque token, the members of its description. Parsed at each call; members that the type does not name are left out.
@@ -182,51 +198,51 @@ impl VerifiedToken {
     /// # Errors
     /// Where the claims do not have that form.
     pub fn claims_as<C: DeserializeOwned>(&self) -> Result<C, ClaimsError> {
-        serde_json::from_slice(&self.inner.payload).map_err(ClaimsError::new)
+        serde_json::from_slice(&self.0.payload).map_err(ClaimsError::new)
     }
 
     /// Whether this is the verified form of exactly that text.
     pub(crate) fn is_of(&self, text: &[u8]) -> bool {
-        *self.inner.text == *text
+        *self.0.text == *text
     }
 
     /// Its text, which is ASCII.
     pub(crate) fn text(&self) -> &[u8] {
-        &self.inner.text
+        &self.0.text
     }
 
     /// About how many bytes it takes.
     pub(crate) fn memory(&self) -> usize {
         // Its claims are there once as text and once taken apart.
-        size_of::<Inner>() + 2 * self.inner.payload.len() + self.inner.text.len() + 64 * self.scopes().len()
+        size_of::<Inner>() + 2 * self.0.payload.len() + self.0.text.len() + 64 * self.scopes().len()
     }
 
     /// As of which revision of the revocations it was found among none of them.
     pub(crate) fn unrevoked_as_of(&self) -> &AtomicU64 {
-        &self.inner.unrevoked_as_of
+        &self.0.unrevoked_as_of
     }
 
     /// The generation of the key set that vouched for it; none for an opaque token.
     pub(crate) fn key_generation(&self) -> Option<u64> {
-        self.inner.key_generation
+        self.0.key_generation
     }
 
     /// The rules under which it was verified.
     pub(crate) fn rules(&self) -> &Arc<TokenRules> {
-        &self.inner.rules
+        &self.0.rules
     }
 
     pub(crate) fn payload(&self) -> &[u8] {
-        &self.inner.payload
+        &self.0.payload
     }
 
     pub(crate) fn claimed_audiences(&self) -> &[Box<str>] {
-        &self.inner.audiences
+        &self.0.audiences
     }
 
     /// Time goes on after the signature was proved: whether the token still is within its life.
     pub(crate) fn check_time(&self, now: UnixTime) -> Result<(), TokenError> {
-        let inner = &*self.inner;
+        let inner = &*self.0;
         if inner.expires_at.is_none() && !self.is_opaque() {
             return Err(TokenError::MissingClaim("exp"));
         }
@@ -237,6 +253,6 @@ impl VerifiedToken {
 impl fmt::Debug for VerifiedToken {
     /// No claim values: this ends up in logs.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("VerifiedToken").field("expires_at", &self.inner.expires_at).finish_non_exhaustive()
+        f.debug_struct("VerifiedToken").field("expires_at", &self.0.expires_at).finish_non_exhaustive()
     }
 }

@@ -159,12 +159,12 @@ async fn routes_that_contradict_themselves_or_demand_the_impossible_threat_32() 
     check(
         "fresh status",
         table(|t| t.post("/payments", Requirement::scope("pay").status_on_every_request())),
-        &["/payments", "POST", "no status source"],
+        &["/payments", "POST", "nobody can be asked"],
     );
     check(
         "status of an age",
         table(|t| t.get("/reports", Requirement::scope("read").max_status_age(Duration::from_secs(9)))),
-        &["/reports", "no status source"],
+        &["/reports", "nobody can be asked"],
     );
     check("two scopes as one", table(|t| t.get("/x", Requirement::scope("a b"))), &["/x", "\"a b\""]);
     check("an empty scope", table(|t| t.get("/x", Requirement::scope(""))), &["/x", "\"\""]);
@@ -212,7 +212,7 @@ async fn a_requirement_beside_a_handler_is_checked_as_one_of_the_table_threat_32
     let authorizer = of([good()]).unwrap();
     for (requirement, expected) in [
         (Requirement::scope("a b"), "\"a b\""),
-        (Requirement::scope("pay").status_on_every_request(), "no status source"),
+        (Requirement::scope("pay").status_on_every_request(), "nobody can be asked"),
     ] {
         let error = authorizer.compile(requirement).unwrap_err();
         assert!(chain(&error).contains(expected), "{error}");

@@ -293,7 +293,7 @@ async fn a_requirement_beside_a_handler_is_checked_like_one_of_the_table_threat_
         (Requirement::scope("a b"), "a b: \"a b\" is not a scope (RFC 6749 §3.3)"),
         (
             Requirement::scope("a").status_on_every_request(),
-            "a, status asked every time demands fresh token status, and no status source is configured",
+            "a, status asked every time demands fresh token status, and nobody can be asked about tokens of \"https://issuer.test\"",
         ),
         (Requirement::public().audience("x"), "public, audience x: public, and yet demands something of a token"),
         (

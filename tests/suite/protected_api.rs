@@ -287,7 +287,7 @@ async fn without_keys_it_serves_and_says_so() {
     assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE, "not 401, and never 200");
     assert!(answer.headers.contains_key(header::RETRY_AFTER));
     let end = api.stop("TERM").await;
-    assert!(end.stderr.contains("no keys within") && end.stderr.contains(issuer.url()), "{}", end.stderr);
+    assert!(end.stderr.contains("no keys from") && end.stderr.contains(issuer.url()), "{}", end.stderr);
 }
 
 #[tokio::test]

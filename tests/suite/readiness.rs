@@ -84,9 +84,9 @@ async fn one_issuer_without_keys_is_enough_to_be_unready_and_is_named() {
     let Poll::Ready(Err(error)) = waiting.as_mut().poll(&mut context) else { panic!("its time is over") };
     assert_eq!(
         error.to_string(),
-        "no keys within 10s from: https://down.test (no metadata: \
+        "not ready within 10s: no keys from https://down.test (no metadata: \
          https://down.test/.well-known/oauth-authorization-server could not be read: no answer: connection reset), \
-         https://slow.test (no answer yet)"
+         no keys from https://slow.test (no answer yet)"
     );
 
     clock.settle().await;

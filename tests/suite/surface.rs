@@ -177,10 +177,10 @@ fn what_every_request_moves_around_is_small() {
         ("Authorizer", size_of::<Authorizer>(), 1),
         ("AccessToken", size_of::<AccessToken>(), 1),
         ("Option<AccessToken>", size_of::<Option<AccessToken>>(), 1),
-        ("Permit", size_of::<Permit>(), 1),
+        ("Permit", size_of::<Permit>(), 2),
         ("Bearer", size_of::<Bearer<'_>>(), 2),
         ("Input", size_of::<Input<'_>>(), 5),
-        ("Answers", size_of::<Answers>(), 1),
+        ("Answers", size_of::<Answers>(), 4),
         ("Now", size_of::<Now>(), 3),
         ("Rejection", size_of::<Rejection>(), 8),
         ("Decision", size_of::<Decision>(), 8),
@@ -188,7 +188,7 @@ fn what_every_request_moves_around_is_small() {
         ("Authorize", size_of::<Authorize<Inner>>(), 4),
         // A response at most, or the request that is held while the keys are asked for.
         ("ResponseFuture", future_of::<Authorize<Small>, Request<()>>(), 33),
-        ("ConfigError", size_of::<ConfigError>(), 8),
+        ("ConfigError", size_of::<ConfigError>(), 9),
         ("RouteTableError", size_of::<RouteTableError>(), 7),
         ("ExtractError", size_of::<portcullis::axum::ExtractError>(), 8),
     ];

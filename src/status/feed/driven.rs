@@ -11,6 +11,7 @@ use std::{
 };
 
 use arc_swap::ArcSwapOption;
+use serde::Serialize;
 use tokio::sync::watch;
 
 use super::{FeedPolicy, RevocationFeed, follow::follow, position::Position, staleness::FreshAt};
@@ -50,8 +51,10 @@ pub(crate) struct Following {
 }
 
 /// How a feed stands at one moment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum FeedState {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum FeedState {
     /// What is known is no older than the policy allows.
     Synced,
     /// It is older.
@@ -116,6 +119,11 @@ impl DrivenFeed {
             Some(_) => FeedState::Stale,
             None => FeedState::Never,
         }
+    }
+
+    /// How stale it may become by its own policy.
+    pub(crate) fn max_staleness(&self) -> Duration {
+        self.shared.policy.max_staleness
     }
 
     /// How logs and readiness call it.

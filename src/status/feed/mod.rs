@@ -12,7 +12,8 @@ mod staleness;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use driven::{DrivenFeed, FeedState, Following};
+pub use driven::FeedState;
+pub(crate) use driven::{DrivenFeed, Following};
 pub use in_process::{LogFull, RevocationLog, RevocationLogBuilder};
 pub use message::{Cursor, FeedMessage, FeedSnapshot};
 pub use policy::FeedPolicy;

@@ -157,7 +157,6 @@ impl Introspection {
     }
 
     /// Reads the configuration; nobody is asked yet. `keys` are those of the issuer.
-    #[cfg_attr(not(test), expect(dead_code, reason = "who starts it comes next: the authorizer's builder"))]
     pub(crate) fn start(
         self,
         issuer: Option<&str>,

@@ -34,6 +34,11 @@ impl RevocationsBuilder {
         Self { capacity: CAPACITY, max_token_lifetime: None, clock: Arc::new(SystemClock::new()) }
     }
 
+    /// An empty index by that clock, with everything else by default.
+    pub(crate) fn by_clock(clock: SharedClock) -> Revocations {
+        Revocations::from(Self { clock, ..Self::new() })
+    }
+
     /// How many entries are kept apart. Default: 1,000,000.
     pub const fn capacity(mut self, entries: usize) -> Self {
         self.capacity = entries;

@@ -195,7 +195,7 @@ async fn what_was_learned_together_does_not_grow_old_together_threat_22() {
     let source = Scripted::new(Says::Active);
     let world = world(&source, StatusPolicy::default().without_renewal_ahead()).await;
     let tokens: Vec<_> = (0..1000).map(|_| world.issuer.token().build()).collect();
-    let mut asked = async |after: Duration| {
+    let asked = async |after: Duration| {
         world.advance(after).await;
         let before = source.asked();
         for token in &tokens {

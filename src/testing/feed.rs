@@ -11,7 +11,7 @@ use std::{
 
 use futures_core::Stream;
 
-use crate::status::{Cursor, FeedAnswer, FeedError, FeedMessage, FeedMessages, RevocationFeed};
+use crate::status::{Cursor, FeedAnswer, FeedError, FeedMessage, FeedMessages, FeedSnapshot, RevocationFeed};
 
 /// So many messages are taken in at once, from a feed that has no end of them.
 const MOST_AT_ONCE: usize = 1024;
@@ -57,9 +57,22 @@ struct Network {
     is_cut: bool,
     /// Grows when connections are cut: those that are older have ended.
     generation: u64,
+    /// What snapshots are answered with, where they are old.
+    old: Option<FeedSnapshot>,
+    last: Option<FeedSnapshot>,
     snapshots: usize,
     tails: usize,
     waiting: Vec<Waker>,
+}
+
+impl Network {
+    /// Until something changes.
+    fn wait<T>(&mut self, context: &Context<'_>) -> Poll<T> {
+        if !self.waiting.iter().any(|waker| waker.will_wake(context.waker())) {
+            self.waiting.push(context.waker().clone());
+        }
+        Poll::Pending
+    }
 }
 
 impl UnreliableFeed {
@@ -97,6 +110,20 @@ impl UnreliableFeed {
     /// Ends a partition. Connections from before it go on as if nothing had been.
     pub fn heal(&self) {
         self.change(|network| network.is_cut = false);
+    }
+
+    /// From now on nothing goes wrong any more: no script, nothing kept back, no partition, no old snapshots.
+    pub fn restore(&self) {
+        self.change(|network| {
+            network.script.clear();
+            (network.is_held, network.is_cut, network.old) = (false, false, None);
+        });
+    }
+
+    /// Whether every snapshot is the last one that was given out, as from a copy of the log that lags behind.
+    pub fn repeat_snapshots(&self, repeats: bool) {
+        let mut network = self.network();
+        network.old = if repeats { network.last.clone() } else { None };
     }
 
     /// How many snapshots it was asked for.
@@ -141,14 +168,18 @@ impl RevocationFeed for UnreliableFeed {
             if this.network().is_cut {
                 return Err(unavailable("no way through"));
             }
-            let answer = this.feed.snapshot(max_events).await;
+            let old = this.network().old.clone();
+            let answer = match old {
+                Some(old) => Ok(old),
+                None => this.feed.snapshot(max_events).await,
+            };
+            if let Ok(snapshot) = &answer {
+                this.network().last = Some(snapshot.clone());
+            }
             poll_fn(|context| {
                 let mut network = this.network();
-                if network.generation == asked && network.is_held {
-                    network.waiting.push(context.waker().clone());
-                    return Poll::Pending;
-                }
-                Poll::Ready(())
+                let waits = network.generation == asked && network.is_held;
+                if waits { network.wait(context) } else { Poll::Ready(()) }
             })
             .await;
             if this.network().generation == asked { answer } else { Err(unavailable("connection lost")) }
@@ -248,7 +279,6 @@ impl Stream for Messages {
                 return Poll::Ready(Some(Err(error)));
             }
         }
-        network.waiting.push(context.waker().clone());
-        Poll::Pending
+        network.wait(context)
     }
 }

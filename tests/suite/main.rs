@@ -22,6 +22,7 @@ mod axum;
 mod configuration;
 mod edges;
 mod extractors;
+mod feeds;
 mod grpc;
 mod hyper;
 mod keys;

@@ -21,8 +21,11 @@ use portcullis::{
     middleware::{ProtectedResourceMetadata, ResponseFuture},
     policy::{Location, Lookup, Preflight},
     rejection::{EmptyResponder, JsonResponder},
-    status::{ActiveToken, Freshness, Introspection, IntrospectionError, InvalidOnOutage, OnOutage},
-    testing::{Asked, Fault, ManualClock, TestIssuer, TestIssuerBuilder, TestKey, TokenBuilder},
+    status::{
+        ActiveToken, Cursor, FeedError, FeedMessage, FeedPolicy, FeedSnapshot, Freshness, Introspection,
+        IntrospectionError, InvalidOnOutage, LogFull, OnOutage, RevocationLog,
+    },
+    testing::{Asked, Fault, ManualClock, TestIssuer, TestIssuerBuilder, TestKey, TokenBuilder, UnreliableFeed},
     token::{ClaimsError, InvalidScope, TokenError},
 };
 use tower::{Layer as _, Service};
@@ -50,6 +53,9 @@ fn public_types_go_from_thread_to_thread() {
     shared::<AccessToken<Vec<String>>>();
     shared::<VerifiedToken>();
     shared::<ActiveToken>();
+    shared::<(Cursor, FeedMessage, FeedSnapshot, FeedPolicy)>();
+    shared::<RevocationLog>();
+    shared::<UnreliableFeed>();
     shared::<Rejection>();
     shared::<RejectionKind>();
     shared::<Permit>();
@@ -123,6 +129,8 @@ fn errors_are_errors_wherever_they_go() {
     error::<ClaimsError>();
     error::<InvalidScope>();
     error::<InvalidOnOutage>();
+    error::<FeedError>();
+    error::<LogFull>();
     error::<Rejection>();
     error::<portcullis::axum::ExtractError>();
 }

@@ -32,8 +32,7 @@ pub(crate) struct DrivenFeed {
 /// The follower's task. Locked to start it, and to start it again where its runtime has ended before us.
 #[derive(Debug)]
 struct Keeper {
-    #[expect(dead_code, reason = "a guard")]
-    task: TaskGuard,
+    _task: TaskGuard,
     started: Duration,
 }
 
@@ -102,7 +101,7 @@ impl DrivenFeed {
         });
         let started = shared.to.clock.now().monotonic();
         let task = TaskGuard::spawn(follow(Follower(Arc::clone(&shared))))?;
-        Ok(Self { shared, keeper: Mutex::new(Keeper { task, started }) })
+        Ok(Self { shared, keeper: Mutex::new(Keeper { _task: task, started }) })
     }
 
     /// How old what is known of the feed is; `None`: nothing is. One atomic load.
@@ -168,7 +167,7 @@ impl DrivenFeed {
             shared.has_ended.store(false, Ordering::Release);
             // Without a runtime the new follower is dropped, and has ended as the old one.
             if let Ok(task) = TaskGuard::spawn(follow(Follower(Arc::clone(shared)))) {
-                *keeper = Keeper { task, started: now };
+                *keeper = Keeper { _task: task, started: now };
             }
         }
     }
@@ -222,3 +221,6 @@ impl Drop for Follower {
         self.0.turns.send_replace(());
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -35,8 +35,8 @@ enum Trouble {
     Reset,
     #[error("what it says is {0:?} old by our clock")]
     Late(Duration),
-    #[error("a clock was set, here or there")]
-    ClockSet,
+    #[error("what it says is {0:?} old, and not so by our clock: one was set, or the snapshot was slow to begin")]
+    ClockSet(Duration),
     #[error("nothing heard for {0:?}")]
     Silent(Duration),
     #[error("the connection has ended")]
@@ -49,7 +49,7 @@ impl Trouble {
     /// Whether the tail cannot go on where it was.
     const fn is_loss(&self) -> bool {
         use FeedError::{Gap, Malformed};
-        matches!(self, Self::Gap | Self::Reset | Self::Late(_) | Self::ClockSet | Self::Feed(Gap | Malformed(_)))
+        matches!(self, Self::Gap | Self::Reset | Self::Late(_) | Self::ClockSet(_) | Self::Feed(Gap | Malformed(_)))
     }
 
     const fn kind(&self) -> &'static str {
@@ -57,7 +57,7 @@ impl Trouble {
             Self::Gap | Self::Feed(FeedError::Gap) => "gap",
             Self::Reset => "reset",
             Self::Late(_) => "late",
-            Self::ClockSet => "clock",
+            Self::ClockSet(_) => "clock",
             Self::Silent(_) => "silent",
             Self::Panicked => "panicked",
             Self::Feed(FeedError::Refused(_)) => "refused",
@@ -143,7 +143,6 @@ impl<'a> Connection<'a> {
                 () = to.clock.sleep(policy.snapshot_timeout) => return Err(Trouble::NoSnapshot(policy.snapshot_timeout)),
             }
         };
-        let received = to.clock.now();
         let FeedSnapshot { events, cursor, as_of } = answer;
         if events.len() > policy.max_events {
             return Err(FeedError::TooLarge(policy.max_events).into());
@@ -158,9 +157,9 @@ impl<'a> Connection<'a> {
         self.shared.position().synced(cursor);
         observe::feed_synced(&self.shared.label, count);
 
-        *self.timescale = Timescale::new(received, as_of);
         // From when it was asked for: what happened since may not be in it. Or from before, if it says so.
-        let age = as_of.map_or(Duration::ZERO, |as_of| self.timescale.age(as_of, asked).by_wall);
+        let age = as_of.map_or(Duration::ZERO, |as_of| self.timescale.age(as_of, asked).greatest());
+        *self.timescale = Timescale::new(asked, as_of);
         if !is_behind {
             self.shared.prove(asked.monotonic(), age);
         }
@@ -249,9 +248,12 @@ impl<'a> Connection<'a> {
         match (self.late, ages) {
             (None, _) => self.heard = now.monotonic(),
             // Late by the one clock only: a snapshot tells what the other one says now.
-            (Some(_), Some(ages)) if ages.by_wall <= policy.max_staleness => return Err(Trouble::ClockSet),
+            (Some(late), Some(ages)) if ages.by_wall <= policy.max_staleness => return Err(Trouble::ClockSet(late)),
             _ => {}
         }
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -43,7 +43,8 @@ impl FeedSnapshot {
         Self { events, cursor, as_of: None }
     }
 
-    /// When the log ended at that position, by its own clock. Without it, when the snapshot was asked for.
+    /// When the log ended at that position, by its own clock, read before the events are. Without it, when the snapshot
+    /// was asked for.
     #[must_use]
     pub const fn as_of(mut self, time: UnixTime) -> Self {
         self.as_of = Some(time);

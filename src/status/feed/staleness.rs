@@ -70,9 +70,10 @@ impl Age {
 }
 
 impl Timescale {
-    /// A snapshot was received at that moment, and says what the log's clock says; or else that is what ours does.
-    pub(super) fn new(received: Now, as_of: Option<UnixTime>) -> Self {
-        Self { reference: as_of.unwrap_or(received.wall()), at: received.monotonic() }
+    /// A snapshot was asked for at that moment, and said what the log's clock said after it, so that what comes later
+    /// seems rather older than it is; or else the log's clock says what ours does.
+    pub(super) fn new(asked: Now, as_of: Option<UnixTime>) -> Self {
+        Self { reference: as_of.unwrap_or(asked.wall()), at: asked.monotonic() }
     }
 
     /// The age at `now` of what was true at `as_of`.

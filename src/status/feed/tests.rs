@@ -28,27 +28,36 @@ type Said = Result<FeedMessage, FeedError>;
 
 /// What was asked of a feed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Asked {
+pub(super) enum Asked {
     Snapshot,
     Tail(u128),
 }
-use Asked::{Snapshot, Tail};
+pub(super) use Asked::{Snapshot, Tail};
 
 /// A feed that says what the test has it say. Without a word it hangs.
 #[derive(Clone, Debug, Default)]
-struct Hand(Arc<Mutex<Lines>>);
+pub(super) struct Hand(Arc<Mutex<Lines>>);
 
 #[derive(Debug, Default)]
-struct Lines {
+pub(super) struct Lines {
     asked: Vec<Asked>,
-    snapshot: Option<Result<FeedSnapshot, FeedError>>,
-    panics: bool,
+    pub(super) snapshot: Option<Result<FeedSnapshot, FeedError>>,
+    pub(super) panics: bool,
     line: Option<mpsc::UnboundedSender<Said>>,
 }
 
 impl Hand {
-    fn with<T>(&self, act: impl FnOnce(&mut Lines) -> T) -> T {
+    pub(super) fn with<T>(&self, act: impl FnOnce(&mut Lines) -> T) -> T {
         act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(super) fn is_connected(&self) -> bool {
+        self.with(|lines| lines.line.is_some())
+    }
+
+    /// Something is heard on the connection there is.
+    pub(super) fn send(&self, said: Said) {
+        assert!(self.with(|lines| lines.line.as_ref().unwrap().send(said).is_ok()), "nobody listens");
     }
 }
 
@@ -96,72 +105,87 @@ impl RevocationFeed for Hand {
 }
 
 /// A followed feed, on a clock of the test's.
-struct World {
-    clock: ManualClock,
-    hand: Hand,
-    revocations: Revocations,
-    feed: DrivenFeed,
+pub(super) struct World {
+    pub(super) clock: ManualClock,
+    pub(super) hand: Hand,
+    pub(super) revocations: Revocations,
+    pub(super) feed: DrivenFeed,
 }
 
 impl World {
     /// With an empty snapshot at 10.
-    async fn new() -> Self {
+    pub(super) async fn new() -> Self {
         Self::with(FeedPolicy::default(), None, Some(Ok(FeedSnapshot::new(Vec::new(), Cursor::new(10))))).await
     }
 
-    async fn with(policy: FeedPolicy, covers: Option<&str>, snapshot: Option<Result<FeedSnapshot, FeedError>>) -> Self {
+    pub(super) async fn with(
+        policy: FeedPolicy,
+        covers: Option<&str>,
+        snapshot: Option<Result<FeedSnapshot, FeedError>>,
+    ) -> Self {
         let (clock, hand) = (ManualClock::new(), Hand::default());
         hand.with(|lines| lines.snapshot = snapshot);
-        let revocations = Revocations::builder().clock(clock.clone()).build().unwrap();
-        let following = Following {
-            origin: Origin::feed(0),
-            covers: covers.map(Into::into),
-            revocations: revocations.clone(),
-            clock: Arc::new(clock.clone()),
-        };
-        let feed = DrivenFeed::start(Arc::new(hand.clone()), policy, following).unwrap();
+        let (revocations, feed) = follow(hand.clone(), policy, covers, &clock);
         clock.settle().await;
         Self { clock, hand, revocations, feed }
     }
 
-    async fn say(&self, said: Said) {
-        self.hand.with(|lines| lines.line.as_ref().unwrap().send(said)).unwrap();
+    pub(super) async fn say(&self, said: Said) {
+        self.hand.send(said);
         self.clock.settle().await;
     }
 
-    async fn event(&self, event: RevocationEvent, previous: u128, cursor: u128) {
+    pub(super) async fn event(&self, event: RevocationEvent, previous: u128, cursor: u128) {
         self.say(Ok(FeedMessage::event(event, Cursor::new(previous), Cursor::new(cursor)))).await;
     }
 
-    async fn heartbeat(&self, head: u128) {
+    pub(super) async fn heartbeat(&self, head: u128) {
         self.say(Ok(FeedMessage::heartbeat(Cursor::new(head)))).await;
     }
 
-    async fn advance(&self, by: Duration) {
+    pub(super) async fn advance(&self, by: Duration) {
         self.clock.advance(by);
         self.clock.settle().await;
     }
 
-    fn next_snapshot(&self, events: Vec<RevocationEvent>, cursor: u128) {
+    pub(super) fn next_snapshot(&self, events: Vec<RevocationEvent>, cursor: u128) {
         self.hand.with(|lines| lines.snapshot = Some(Ok(FeedSnapshot::new(events, Cursor::new(cursor)))));
     }
 
     /// What was asked since the last time.
-    fn asked(&self) -> Vec<Asked> {
+    pub(super) fn asked(&self) -> Vec<Asked> {
         self.hand.with(|lines| std::mem::take(&mut lines.asked))
     }
 
-    fn staleness(&self) -> Option<u64> {
+    pub(super) fn staleness(&self) -> Option<u64> {
         self.feed.staleness(self.clock.now().monotonic()).map(|staleness| staleness.as_secs())
     }
 
-    fn state(&self) -> FeedState {
+    pub(super) fn state(&self) -> FeedState {
         self.feed.state(self.clock.now().monotonic())
     }
 
-    fn wall(&self) -> UnixTime {
+    pub(super) fn wall(&self) -> UnixTime {
         self.clock.now().wall()
     }
+}
+
+/// An index that follows a feed.
+pub(super) fn follow(
+    feed: impl RevocationFeed,
+    policy: FeedPolicy,
+    covers: Option<&str>,
+    clock: &ManualClock,
+) -> (Revocations, DrivenFeed) {
+    let revocations = Revocations::builder().clock(clock.clone()).build().unwrap();
+    let following = Following {
+        origin: Origin::feed(0),
+        covers: covers.map(Into::into),
+        revocations: revocations.clone(),
+        clock: Arc::new(clock.clone()),
+    };
+    let feed = DrivenFeed::start(Arc::new(feed), policy, following).unwrap();
+    (revocations, feed)
 }
 
 pub(super) fn session(id: usize) -> Revocation {

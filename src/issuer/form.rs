@@ -37,9 +37,10 @@ impl Form {
     }
 }
 
-/// A text as it stands in such a form.
+/// A text as it stands in such a form, but that a space is `%20`: for a form it is the same, and servers that undo
+/// percent signs only (Authlib, in Basic credentials) read it too.
 pub(super) fn encoded(text: &str) -> String {
-    form_urlencoded::byte_serialize(text.as_bytes()).collect()
+    form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>().replace('+', "%20")
 }
 
 /// Extra parameters as configured, none of them one that the protocol itself sends.

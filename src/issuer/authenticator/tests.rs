@@ -66,7 +66,7 @@ async fn odd_characters_in_id_and_secret_arrive_by_every_way() {
 #[tokio::test]
 async fn basic_credentials_are_encoded_as_the_rfc_says_or_not_at_all() {
     for (authentication, joined) in [
-        (ClientAuthentication::basic("a:b", "c d+e%f\u{e9}~"), "a%3Ab:c+d%2Be%25f%C3%A9%7E"),
+        (ClientAuthentication::basic("a:b", "c d+e%f\u{e9}~"), "a%3Ab:c%20d%2Be%25f%C3%A9%7E"),
         (ClientAuthentication::basic_unencoded("ab", "c:d e%f\u{e9}"), "ab:c:d e%f\u{e9}"),
     ] {
         let (headers, body) = sent(&authentication, None).await;

@@ -224,7 +224,8 @@ impl Core {
     }
 
     pub(super) fn issue_opaque(&self, scope: &str, lifetime: Duration) -> String {
-        let (token, now) = (unique("opaque"), self.now());
+        // As long as those that `OpaqueTokens` takes to be worth a question.
+        let (token, now) = (unique("opaque-access-token"), self.now());
         let claims = json!({
             "iss": self.url, "sub": "user-1", "client_id": "client-1", "aud": TokenBuilder::AUDIENCE, "scope": scope,
             "iat": now.as_secs(), "exp": now.saturating_add(lifetime).as_secs(), "jti": token,

@@ -2,6 +2,7 @@
 
 mod answers;
 mod cache;
+mod chaos;
 mod revoked;
 mod source;
 mod stampede;

@@ -10,6 +10,9 @@ use std::{error::Error, time::Duration};
 use axum::{Json, Router, routing::get};
 use portcullis::{
     AccessToken, Authorizer, Issuer, Requirement, RouteTable, Unlisted,
+    clock::{Clock, SystemClock},
+    issuer::ClientAuthentication,
+    status::{Introspection, Revocation, Revocations},
     testing::{TestIssuer, TokenBuilder},
 };
 use reqwest::{Client, Method, RequestBuilder};
@@ -22,18 +25,23 @@ async fn main() -> Result<()> {
     // 1. Somebody who issues tokens. In real life: your identity provider.
     let issuer = TestIssuer::start().await;
     issuer.register_client("demo", "demo-secret", ["agents:read", "agents:write"]);
+    issuer.register_client("api", "api-secret", [] as [&str; 0]);
 
     // 2. What each route needs, and the authorizer that sees to it.
     let routes = RouteTable::builder()
         .get("/healthz", Requirement::public())
-        .get("/agents", Requirement::scope("agents:read"))
+        // Whether the token still stands, the issuer is asked about each of these. A cached answer, the default, costs less.
+        .get("/agents", Requirement::scope("agents:read").status_on_every_request())
         .post("/agents", Requirement::scope("agents:write"))
         .any("/audit/{*rest}", Requirement::any_of(["audit:read", "admin:orgs"]))
         .otherwise(Unlisted::Deny)?;
     println!("The route table:\n\n{}", indented(&routes.to_string()));
+    let introspection = Introspection::discover(ClientAuthentication::basic("api", "api-secret"));
+    let revocations = Revocations::new();
     let authorizer = Authorizer::builder()
-        .issuer(Issuer::discover(issuer.url()).audience(TokenBuilder::AUDIENCE))
+        .issuer(Issuer::discover(issuer.url()).audience(TokenBuilder::AUDIENCE).introspection(introspection))
         .routes(routes)
+        .revocations(revocations.clone())
         .build()?;
     authorizer.ready(Duration::from_secs(10)).await?;
 
@@ -50,7 +58,7 @@ async fn main() -> Result<()> {
     // 4. A client walks through it.
     tokio::select! {
         ended = server => ended?,
-        walked = walk(&issuer, &api) => walked?,
+        walked = walk(&issuer, &revocations, &api) => walked?,
     }
     Ok(())
 }
@@ -59,7 +67,7 @@ async fn agents(token: AccessToken) -> Json<Value> {
     Json(json!({ "hello": token.subject(), "scopes": token.scopes().iter().collect::<Vec<_>>() }))
 }
 
-async fn walk(issuer: &TestIssuer, api: &str) -> Result<()> {
+async fn walk(issuer: &TestIssuer, revocations: &Revocations, api: &str) -> Result<()> {
     let client = Client::new();
     let get = |path: &str| client.get(format!("{api}{path}"));
 
@@ -85,7 +93,8 @@ async fn walk(issuer: &TestIssuer, api: &str) -> Result<()> {
     show(request, &format!("curl -i -X POST {api}/agents -H \"Authorization: Bearer $TOKEN\"")).await?;
 
     title("A token that somebody has tampered with is worth nothing");
-    let forged = format!("{}A{}", &token[..token.len() - 20], &token[token.len() - 19..]);
+    let (start, end) = token.split_at(token.len() - 20);
+    let forged = format!("{start}{}{}", if end.starts_with('A') { 'B' } else { 'A' }, &end[1..]);
     show(get("/agents").bearer_auth(forged), &format!("curl -i {api}/agents -H \"Authorization: Bearer $FORGED\""))
         .await?;
 
@@ -99,6 +108,28 @@ async fn walk(issuer: &TestIssuer, api: &str) -> Result<()> {
     let fresh = issuer.token().scopes(["agents:read"]).build();
     show(get("/agents").bearer_auth(fresh), &format!("curl -i {api}/agents -H \"Authorization: Bearer $FRESH\""))
         .await?;
+
+    title("Whether a token still stands, only its issuer knows. Whoever it trusts may ask");
+    let request = client.post(issuer.introspection_url()).basic_auth("api", Some("api-secret"));
+    let introspect = format!("curl -s -u api:api-secret -d token=$TOKEN {}", issuer.introspection_url());
+    show(request.form(&[("token", &token)]), &introspect).await?;
+
+    title("The client gives its token back");
+    let request = client.post(issuer.revocation_url()).basic_auth("demo", Some("demo-secret"));
+    let revoke = format!("curl -i -u demo:demo-secret -d token=$TOKEN {}", issuer.revocation_url());
+    show(request.form(&[("token", &token)]), &revoke).await?;
+
+    title("And is refused on the next request, although the signature is as good as ever");
+    show(get("/agents").bearer_auth(&token), &format!("curl -i {api}/agents -H \"Authorization: Bearer $TOKEN\""))
+        .await?;
+
+    title("A user can be logged out everywhere by the service itself: every token issued up to now");
+    let another = issuer.token().subject("mallory").scopes(["agents:read"]).build();
+    let request = || get("/agents").bearer_auth(&another);
+    let curl_another = format!("curl -i {api}/agents -H \"Authorization: Bearer $ANOTHER\"");
+    show(request(), &curl_another).await?;
+    revocations.revoke(Revocation::subject(Some(issuer.url()), "mallory", SystemClock::new().now().wall()));
+    show(request(), &curl_another).await?;
 
     title("What the table does not list does not exist");
     show(get("/secrets").bearer_auth(&token), &format!("curl -i {api}/secrets -H \"Authorization: Bearer $TOKEN\""))

@@ -3,6 +3,7 @@
 mod answers;
 mod cache;
 mod chaos;
+mod heard;
 mod revoked;
 mod source;
 mod stampede;

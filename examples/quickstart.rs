@@ -25,7 +25,7 @@ async fn main() -> Result<()> {
     // 1. Somebody who issues tokens. In real life: your identity provider.
     let issuer = TestIssuer::start().await;
     issuer.register_client("demo", "demo-secret", ["agents:read", "agents:write"]);
-    issuer.register_client("api", "api-secret", [] as [&str; 0]);
+    issuer.register_client("api", "api-secret", [""; 0]);
 
     // 2. What each route needs, and the authorizer that sees to it.
     let routes = RouteTable::builder()

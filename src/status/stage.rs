@@ -151,7 +151,9 @@ impl IssuerStatus {
             && word.is_fresh(max_age, demand.now)
         {
             let token = stands(word, presented, demand.now, outage)?;
-            let is_due = source.policy().renew_ahead && word.is_due(max_age, now);
+            // Where the issuer would not say a moment ago, it would not now.
+            let is_due =
+                source.policy().renew_ahead && word.is_due(max_age, now) && source.bad_word(&key, demand.now).is_none();
             return Ok(Standing { token, renewal: is_due.then(|| presented.question()) });
         }
         if let Some(word) = source.bad_word(&key, demand.now) {

@@ -14,6 +14,7 @@ use super::{
     flights::Flights,
     lookup::{NoWord, Reply, StatusUnavailable},
     memory::{KeyMaker, Memory, StatusKey},
+    probe::{Candidate, Prober},
     verdict::{Verdict, Word, judge},
 };
 use crate::{
@@ -34,6 +35,7 @@ pub(super) struct Shared {
     pub(super) memory: Memory,
     pub(super) flights: Flights<Reply>,
     pub(super) breaker: Mutex<Breaker>,
+    pub(super) candidate: Candidate,
     /// Questions in the air, and those among them about tokens of which nothing is known.
     pub(super) air: Semaphore,
     pub(super) unproved_air: Semaphore,
@@ -83,34 +85,7 @@ impl Flying {
             }
         }
         if let Some(prober) = prober {
-            prober.probe(&self.key, question).await;
-        }
-    }
-}
-
-/// Who tries again after a break; when it is dropped, somebody else has to.
-struct Prober(Arc<Shared>);
-
-impl Drop for Prober {
-    fn drop(&mut self) {
-        self.0.breaker().abandoned();
-    }
-}
-
-impl Prober {
-    async fn probe(self, key: &StatusKey, question: &StatusQuestion) {
-        let shared = &self.0;
-        loop {
-            let Some(due) = shared.breaker().opens_at() else { return };
-            shared.clock.sleep(due.saturating_sub(shared.clock.now().monotonic())).await;
-            match shared.attempt(key, question, shared.policy.attempt_timeout).await {
-                Ok(_) => return,
-                Err(error) if error.is_about_the_token() => return,
-                Err(error) => {
-                    let now = shared.clock.now().monotonic();
-                    shared.breaker().probe_failed(now, error.retry_after(), &shared.policy);
-                }
-            }
+            prober.probe(question).await;
         }
     }
 }
@@ -131,6 +106,7 @@ impl Shared {
             memory: Memory::new(&policy),
             flights: Flights::default(),
             breaker: Mutex::default(),
+            candidate: Candidate::default(),
             air: Semaphore::new(policy.concurrency.min(Semaphore::MAX_PERMITS)),
             unproved_air: Semaphore::new(policy.concurrency.div_ceil(2).min(Semaphore::MAX_PERMITS)),
             policy,
@@ -171,9 +147,9 @@ impl Shared {
                 Err(error) => {
                     let now = self.clock.now().monotonic();
                     let opened = self.breaker().failed(now, error.retry_after(), &self.policy);
-                    if opened {
+                    if let Some(opening) = opened {
                         observe::status_source_left_alone(&self.label);
-                        *prober = Some(Prober(Arc::clone(self)));
+                        *prober = Some(Prober::new(self, opening));
                     }
                     if !error.is_passing() || attempt == self.policy.attempts || self.breaker().is_open() {
                         break;
@@ -189,7 +165,7 @@ impl Shared {
     }
 
     /// Asks once. What comes of it is in memory before this returns.
-    async fn attempt(
+    pub(super) async fn attempt(
         &self,
         key: &StatusKey,
         question: &StatusQuestion,

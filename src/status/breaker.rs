@@ -12,8 +12,15 @@ use super::{StatusPolicy, policy::MAX_RETRY_AFTER};
 use crate::tasks::jittered;
 
 /// Whether a source is left alone.
+#[derive(Debug, Default)]
+pub(super) struct Breaker {
+    state: State,
+    /// How often it was opened: a prober is the prober of one opening.
+    openings: u64,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Breaker {
+enum State {
     Closed {
         /// How many failures there were since something went well.
         failures: u32,
@@ -27,83 +34,104 @@ pub(super) enum Breaker {
     },
 }
 
-impl Default for Breaker {
+impl Default for State {
     fn default() -> Self {
         Self::Closed { failures: 0 }
     }
 }
 
+/// Which opening of a breaker somebody is the prober of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Opening(u64);
+
 impl Breaker {
     /// Whether a request may ask, or in how long it is worth coming back.
     pub(super) fn may_ask(&self, now: Duration, policy: &StatusPolicy) -> Result<(), Duration> {
-        match *self {
-            Self::Closed { .. } => Ok(()),
+        match self.state {
+            State::Closed { .. } => Ok(()),
             // Its prober died with its runtime: somebody else has to.
-            Self::Open { until, has_prober: false, .. } if now >= until => Ok(()),
+            State::Open { until, has_prober: false, .. } if now >= until => Ok(()),
             // The prober is about to ask, or is waiting for the answer.
-            Self::Open { until, .. } if now >= until => Err(policy.attempt_timeout),
-            Self::Open { until, .. } => Err(until.saturating_sub(now)),
+            State::Open { until, .. } if now >= until => Err(policy.attempt_timeout),
+            State::Open { until, .. } => Err(until.saturating_sub(now)),
         }
     }
 
     pub(super) const fn is_open(&self) -> bool {
-        matches!(self, Self::Open { .. })
+        matches!(self.state, State::Open { .. })
     }
 
     /// There was an answer.
     pub(super) fn succeeded(&mut self) {
-        *self = Self::default();
+        self.state = State::default();
     }
 
-    /// There was none. True where this opens it, and the caller is to be its prober.
-    pub(super) fn failed(&mut self, now: Duration, retry_after: Option<Duration>, policy: &StatusPolicy) -> bool {
+    /// There was none. Where this opens it, the caller is to be its prober.
+    pub(super) fn failed(
+        &mut self,
+        now: Duration,
+        retry_after: Option<Duration>,
+        policy: &StatusPolicy,
+    ) -> Option<Opening> {
         let wanted = retry_after.map(|wanted| wanted.min(MAX_RETRY_AFTER));
-        match *self {
-            Self::Closed { failures } => {
+        match self.state {
+            State::Closed { failures } => {
                 let failures = failures.saturating_add(1);
                 if failures < policy.failures && wanted.is_none() {
-                    *self = Self::Closed { failures };
-                    return false;
+                    self.state = State::Closed { failures };
+                    return None;
                 }
                 self.open(now, policy.min_break, wanted);
-                true
             }
             // Of others, whose questions were under way.
-            Self::Open { has_prober: true, .. } => false,
-            Self::Open { length, .. } => {
-                self.open(now, length.saturating_mul(2).min(policy.max_break), wanted);
-                true
-            }
+            State::Open { has_prober: true, .. } => return None,
+            State::Open { length, .. } => self.open(now, length.saturating_mul(2).min(policy.max_break), wanted),
         }
+        self.openings += 1;
+        Some(Opening(self.openings))
     }
 
     /// The prober's attempt failed.
-    pub(super) fn probe_failed(&mut self, now: Duration, retry_after: Option<Duration>, policy: &StatusPolicy) {
-        let length = match *self {
-            Self::Open { length, .. } => length.saturating_mul(2).min(policy.max_break),
-            Self::Closed { .. } => policy.min_break,
-        };
-        self.open(now, length, retry_after.map(|wanted| wanted.min(MAX_RETRY_AFTER)));
+    pub(super) fn probe_failed(
+        &mut self,
+        opening: Opening,
+        now: Duration,
+        retry_after: Option<Duration>,
+        policy: &StatusPolicy,
+    ) {
+        if let State::Open { length, .. } = self.state
+            && self.is(opening)
+        {
+            let wanted = retry_after.map(|wanted| wanted.min(MAX_RETRY_AFTER));
+            self.open(now, length.saturating_mul(2).min(policy.max_break), wanted);
+        }
     }
 
     /// The prober is gone.
-    pub(super) fn abandoned(&mut self) {
-        if let Self::Open { has_prober, .. } = self {
+    pub(super) fn abandoned(&mut self, opening: Opening) {
+        let is_current = self.is(opening);
+        if let State::Open { has_prober, .. } = &mut self.state
+            && is_current
+        {
             *has_prober = false;
         }
     }
 
-    /// When the prober is to try.
-    pub(super) const fn opens_at(&self) -> Option<Duration> {
-        match *self {
-            Self::Open { until, .. } => Some(until),
-            Self::Closed { .. } => None,
+    /// When its prober is to try; `None` where it was closed since.
+    pub(super) fn probe_at(&self, opening: Opening) -> Option<Duration> {
+        match self.state {
+            State::Open { until, .. } if self.is(opening) => Some(until),
+            _ => None,
         }
+    }
+
+    const fn is(&self, Opening(number): Opening) -> bool {
+        self.openings == number
     }
 
     fn open(&mut self, now: Duration, length: Duration, wanted: Option<Duration>) {
         let pause = wanted.map_or_else(|| jittered(length), |wanted| wanted.max(length));
-        *self = Self::Open { until: now.saturating_add(pause), length, has_prober: true };
+        self.state = State::Open { until: now.saturating_add(pause), length, has_prober: true };
     }
 }
 
@@ -120,7 +148,7 @@ mod tests {
     #[test]
     fn it_opens_after_so_many_failures_in_a_row_and_not_before() {
         let (mut breaker, policy) = (Breaker::default(), policy());
-        let fail = |breaker: &mut Breaker| breaker.failed(SECOND, None, &policy);
+        let fail = |breaker: &mut Breaker| breaker.failed(SECOND, None, &policy).is_some();
         assert!(!fail(&mut breaker) && !fail(&mut breaker));
         breaker.succeeded();
         assert!(!fail(&mut breaker) && !fail(&mut breaker) && breaker.may_ask(SECOND, &policy).is_ok());
@@ -133,9 +161,9 @@ mod tests {
     #[test]
     fn it_stays_open_twice_as_long_each_time_up_to_a_bound() {
         let (mut breaker, policy) = (Breaker::default(), policy());
-        breaker.failed(Duration::ZERO, Some(SECOND), &policy);
+        let opening = breaker.failed(Duration::ZERO, Some(SECOND), &policy).unwrap();
         for seconds in [2, 4, 4] {
-            breaker.probe_failed(Duration::ZERO, None, &policy);
+            breaker.probe_failed(opening, Duration::ZERO, None, &policy);
             let left = breaker.may_ask(Duration::ZERO, &policy).unwrap_err();
             assert!((SECOND * seconds * 9 / 10..=SECOND * seconds).contains(&left), "{left:?}");
         }
@@ -145,7 +173,7 @@ mod tests {
     fn a_server_that_says_when_is_left_alone_until_then_within_reason() {
         for (wanted, kept) in [(47, 47), (86_400, 300), (0, 1)] {
             let (mut breaker, policy) = (Breaker::default(), policy());
-            assert!(breaker.failed(Duration::ZERO, Some(SECOND * wanted), &policy), "at once");
+            assert!(breaker.failed(Duration::ZERO, Some(SECOND * wanted), &policy).is_some(), "at once");
             assert_eq!(breaker.may_ask(Duration::ZERO, &policy), Err(SECOND * kept), "{wanted}");
         }
     }
@@ -153,12 +181,26 @@ mod tests {
     #[test]
     fn without_its_prober_the_next_request_takes_over() {
         let (mut breaker, policy) = (Breaker::default(), policy());
-        breaker.failed(Duration::ZERO, Some(SECOND), &policy);
+        let opening = breaker.failed(Duration::ZERO, Some(SECOND), &policy).unwrap();
         assert_eq!(breaker.may_ask(2 * SECOND, &policy), Err(policy.attempt_timeout), "the prober is at it");
-        breaker.abandoned();
+        breaker.abandoned(opening);
         assert!(breaker.may_ask(SECOND / 2, &policy).is_err(), "not before its time");
         assert!(breaker.may_ask(2 * SECOND, &policy).is_ok());
-        assert!(breaker.failed(2 * SECOND, None, &policy), "and is the prober now");
+        assert!(breaker.failed(2 * SECOND, None, &policy).is_some(), "and is the prober now");
         assert!(breaker.may_ask(3 * SECOND, &policy).is_err());
+    }
+
+    #[test]
+    fn a_prober_has_no_say_once_it_was_closed_and_opened_again() {
+        let (mut breaker, policy) = (Breaker::default(), policy());
+        let first = breaker.failed(Duration::ZERO, Some(SECOND), &policy).unwrap();
+        assert_eq!(breaker.probe_at(first), Some(SECOND));
+        breaker.succeeded();
+        assert_eq!(breaker.probe_at(first), None);
+        let second = breaker.failed(SECOND, Some(2 * SECOND), &policy).unwrap();
+        breaker.probe_failed(first, SECOND, Some(9 * SECOND), &policy);
+        breaker.abandoned(first);
+        assert_eq!((breaker.probe_at(first), breaker.probe_at(second)), (None, Some(3 * SECOND)));
+        assert!(breaker.may_ask(3 * SECOND, &policy).is_err(), "the second one is at it");
     }
 }

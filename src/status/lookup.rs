@@ -10,6 +10,7 @@ use super::{
     asking::{Flying, SOON, Shared},
     flights::Seat,
     memory::StatusKey,
+    probe::Promise,
     verdict::Word,
 };
 use crate::{
@@ -107,6 +108,11 @@ impl StatusLookup {
         breaker
             .may_ask(now, &self.shared.policy)
             .map_err(|retry_after| NoWord { reason: StatusUnavailable::LeftAlone, retry_after })
+    }
+
+    /// Somebody was refused who has this question: whether the source is back may be tried with it.
+    pub(crate) fn suggest(&self, promise: Promise, question: impl FnOnce() -> StatusQuestion) {
+        self.shared.candidate.suggest(promise, question);
     }
 
     /// Asks, or waits for who is asking already; an answer to a question that left before `not_before` will not do, nor

@@ -14,6 +14,7 @@ mod lookup;
 mod memory;
 mod opaque;
 mod policy;
+mod probe;
 mod revocations;
 mod source;
 mod stage;

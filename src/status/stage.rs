@@ -6,6 +6,7 @@ use super::{
     ActiveToken, DrivenFeed, Freshness, Hearing, OnOutage, StatusQuestion, StatusUnavailable,
     asking::SOON,
     lookup::{NoWord, Reply, StatusLookup},
+    probe::Promise,
     verdict::{Verdict, Word},
 };
 use crate::{
@@ -83,6 +84,14 @@ impl Presented<'_> {
         match self {
             Self::Jwt(token) => StatusQuestion::about(token),
             Self::Opaque(text) => StatusQuestion::about_opaque(text),
+        }
+    }
+
+    const fn promise(&self, was_answered: bool) -> Promise {
+        match self {
+            _ if was_answered => Promise::Answered,
+            Self::Jwt(_) => Promise::Verified,
+            Self::Opaque(_) => Promise::Opaque,
         }
     }
 }
@@ -164,7 +173,10 @@ impl IssuerStatus {
                 let not_before = max_age.map(|max_age| now.saturating_sub(max_age));
                 Err(Unsettled::Ask(Inquiry { question: presented.question(), not_before }))
             }
-            Err(no_word) => outage(no_word),
+            Err(no_word) => {
+                source.suggest(presented.promise(good.is_some()), || presented.question());
+                outage(no_word)
+            }
         }
     }
 

@@ -76,3 +76,35 @@ impl StatusSource for Scripted {
         })
     }
 }
+
+/// What a [`ByToken`] says of a token.
+type Saying = dyn Fn(&StatusQuestion) -> Result<TokenStatus, StatusError> + Send + Sync;
+
+/// A source whose answer depends on the token; clones are the same.
+#[derive(Clone)]
+pub struct ByToken {
+    says: Arc<Saying>,
+}
+
+impl ByToken {
+    pub fn new(says: impl Fn(&StatusQuestion) -> Result<TokenStatus, StatusError> + Send + Sync + 'static) -> Self {
+        Self { says: Arc::new(says) }
+    }
+}
+
+impl std::fmt::Debug for ByToken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ByToken")
+    }
+}
+
+impl StatusSource for ByToken {
+    fn identity(&self) -> String {
+        "by token".to_owned()
+    }
+
+    fn ask(&self, question: &StatusQuestion) -> StatusAnswer {
+        let answer = (self.says)(question);
+        Box::pin(async move { answer })
+    }
+}

@@ -9,10 +9,18 @@
 //! | `ALGORITHMS` | the only ones allowed, comma-separated; default: the asymmetric ones |
 //! | `TOKEN_TYPE` | `at+jwt` (RFC 9068, strict), or `any`, the default |
 //! | `LEEWAY` | how many seconds clocks may disagree, default 30 |
-//! | `ISSUERS_FILE` | several issuers: a JSON array of objects with the names above in lower case; what an entry leaves out of `AUDIENCE` and what follows it counts as in the environment |
+//! | `INTROSPECTION_URL` | where tokens are asked about (RFC 7662), or `discover`; opaque tokens are then accepted too |
+//! | `CLIENT_ID`, `CLIENT_SECRET` | who asks, by HTTP Basic |
+//! | `TOKEN_URL`, `INTROSPECTION_SCOPE` | where these fetch a Bearer to ask with instead, and its scope |
+//! | `INTROSPECT` | `all`, the default; or `opaque`, for servers that say nothing about their JWTs |
+//! | `STATUS_MAX_AGE` | for how many seconds a good answer counts, default 30; 0: for one request |
+//! | `ON_OUTAGE` | `deny`, the default, or `accept-stale:SECONDS` |
+//! | `ISSUERS_FILE` | several issuers: a JSON array of objects with the names above in lower case; of what an entry leaves out, `AUDIENCE` to `LEEWAY` and the last three count as in the environment. With several to ask, no opaque tokens |
 //! | `ROUTES_FILE` | a JSON file in place of the built-in route table |
 //!
 //! An empty variable counts as unset.
+
+mod status;
 
 use std::{
     env::{self, VarError},
@@ -29,21 +37,12 @@ const IDENTITY: [&str; 4] = ["ISSUER", "JWKS_URL", "JWKS_FILE", "ALLOW_ANY_ISSUE
 /// The rules for its tokens. With several issuers, the environment speaks for the entries that are silent.
 const RULES: [&str; 5] = ["AUDIENCE", "ALLOW_ANY_AUDIENCE", "ALGORITHMS", "TOKEN_TYPE", "LEEWAY"];
 
-/// What will describe how the issuer is asked about a token. Ignored, they would promise what is not kept.
-const OF_INTROSPECTION: [&str; 7] = [
-    "INTROSPECTION_URL",
-    "CLIENT_ID",
-    "CLIENT_SECRET",
-    "TOKEN_URL",
-    "INTROSPECTION_SCOPE",
-    "STATUS_MAX_AGE",
-    "ON_OUTAGE",
-];
-
 /// Everything that is configured.
 pub(crate) struct Config {
     pub(crate) port: u16,
     pub(crate) issuers: Vec<Issuer>,
+    /// Whether each of them is asked about each of its tokens.
+    pub(crate) asks_about_all: bool,
     /// `None`: the built-in table.
     pub(crate) routes: Option<RouteTable>,
     pub(crate) warnings: Vec<String>,
@@ -53,40 +52,41 @@ impl Config {
     /// Reads the environment.
     pub(crate) fn from_environment() -> Result<Self, String> {
         let mut warnings = Vec::new();
-        for name in OF_INTROSPECTION {
-            if environment(name)?.is_some() {
-                return Err(format!("{name} is set, and introspection is not supported by this version yet"));
-            }
-        }
         let port = match environment("PORT")? {
             None => 8080,
             Some(text) => text.parse().map_err(|_| format!("PORT={text:?} is not a port"))?,
         };
         let issuers = match environment("ISSUERS_FILE")? {
             Some(path) => issuers(&path, &mut warnings)?,
-            None => vec![issuer(&Settings { entry: None }, &mut warnings)?],
+            None => vec![issuer(&Settings { entry: None, is_only_one_asked: true }, &mut warnings)?],
         };
+        let asks_about_all = issuers.iter().all(|(_, asks_about_all)| *asks_about_all);
+        let issuers = issuers.into_iter().map(|(issuer, _)| issuer).collect();
         let routes = match environment("ROUTES_FILE")? {
             Some(path) => {
                 let json = read("ROUTES_FILE", &path)?;
                 Some(RouteTable::from_json(&json).map_err(|error| format!("ROUTES_FILE={path:?}: {error}"))?)
             }
             None => {
-                warnings.push(
-                    "POST /agents is to ask the issuer on every request whether the token still stands, and no status \
-                     source is configured: a revoked token passes until it expires"
-                        .to_owned(),
-                );
+                if !asks_about_all {
+                    warnings.push(
+                        "POST /agents is to ask the issuer on every request whether the token still stands, and nobody \
+                         can be asked about some or all tokens: a revoked one passes until it expires"
+                            .to_owned(),
+                    );
+                }
                 None
             }
         };
-        Ok(Self { port, issuers, routes, warnings })
+        Ok(Self { port, issuers, asks_about_all, routes, warnings })
     }
 }
 
 /// Where the words about one issuer are: in an entry of a file, or in the environment alone.
 struct Settings<'f> {
     entry: Option<&'f Map<String, Value>>,
+    /// Whether no other issuer is asked about tokens.
+    is_only_one_asked: bool,
 }
 
 impl Settings<'_> {
@@ -96,11 +96,15 @@ impl Settings<'_> {
     }
 
     fn get(&self, variable: &str) -> Result<Option<String>, String> {
+        let is_said = self.entry.is_none_or(|entry| entry.contains_key(&self.name(variable)));
+        if !is_said && is_rule(variable) { environment(variable) } else { self.own(variable) }
+    }
+
+    /// What is said of this issuer, and not of all that say nothing.
+    fn own(&self, variable: &str) -> Result<Option<String>, String> {
         let Some(entry) = self.entry else { return environment(variable) };
         let name = self.name(variable);
-        let Some(value) = entry.get(&name) else {
-            return if RULES.contains(&variable) { environment(variable) } else { Ok(None) };
-        };
+        let Some(value) = entry.get(&name) else { return Ok(None) };
         let text = match value {
             Value::Null => None,
             Value::String(text) => Some(text.clone()),
@@ -110,7 +114,7 @@ impl Settings<'_> {
                 let names: Option<Vec<_>> = names.iter().map(Value::as_str).collect();
                 Some(names.ok_or_else(|| format!("{name}: {value} is not an array of names"))?.join(","))
             }
-            _ => return Err(format!("{name}: {value} is not a text, a number or a word of yes or no")),
+            _ => return Err(format!("{name} is not a text, a number or a word of yes or no")),
         };
         Ok(text.filter(|text| !text.is_empty()))
     }
@@ -129,8 +133,8 @@ impl Settings<'_> {
     }
 }
 
-/// One issuer and the rules for its tokens.
-fn issuer(of: &Settings<'_>, warnings: &mut Vec<String>) -> Result<Issuer, String> {
+/// One issuer and the rules for its tokens; and whether it is asked about each of them.
+fn issuer(of: &Settings<'_>, warnings: &mut Vec<String>) -> Result<(Issuer, bool), String> {
     let identifier = of.get("ISSUER")?;
     let keys = match (of.get("JWKS_URL")?, of.get("JWKS_FILE")?) {
         (Some(url), Some(file)) => {
@@ -181,42 +185,61 @@ fn issuer(of: &Settings<'_>, warnings: &mut Vec<String>) -> Result<Issuer, Strin
         let seconds = text.parse().map_err(|_| of.wrong("LEEWAY", &text, "is not a number of seconds"))?;
         issuer = issuer.leeway(Duration::from_secs(seconds));
     }
-    Ok(issuer)
+    status::asked(issuer, of)
 }
 
 /// The entries of `ISSUERS_FILE`.
-fn issuers(path: &str, warnings: &mut Vec<String>) -> Result<Vec<Issuer>, String> {
+fn issuers(path: &str, warnings: &mut Vec<String>) -> Result<Vec<(Issuer, bool)>, String> {
     let blame = |what: &dyn std::fmt::Display| format!("ISSUERS_FILE={path:?}: {what}");
-    for variable in IDENTITY {
+    for variable in IDENTITY.into_iter().chain(status::IDENTITY) {
         if let Some(value) = environment(variable)? {
-            return Err(blame(&format_args!("{variable}={value:?} belongs into its entries")));
+            let value = if variable == "CLIENT_SECRET" { String::new() } else { format!("={value:?}") };
+            return Err(blame(&format_args!("{variable}{value} belongs into its entries")));
         }
     }
     let entries: Vec<Map<String, Value>> =
         serde_json::from_str(&read("ISSUERS_FILE", path)?).map_err(|error| blame(&error))?;
+    let asked = entries.iter().filter(|entry| is_said(entry.get("introspection_url"))).count();
+    for variable in status::RULES {
+        if asked == 0 && environment(variable)?.is_some() {
+            return Err(blame(&format_args!("{variable} is set, and no entry has an \"introspection_url\"")));
+        }
+    }
+    if asked > 1 {
+        warnings
+            .push("opaque tokens are refused: which of several issuers to ask about them could not be told".to_owned());
+    }
     let read_entry = |(position, entry): (usize, &Map<String, Value>)| {
         let name = entry.get("issuer").map(Value::to_string).unwrap_or_default();
         let blame = |what: &dyn std::fmt::Display| blame(&format_args!("[{position}] {name}: {what}"));
         for name in entry.keys() {
             let is = |variable: &&str| variable.to_lowercase() == *name;
-            if OF_INTROSPECTION.iter().any(is) {
-                let what = format_args!("{name:?} is there, and introspection is not supported by this version yet");
-                return Err(blame(&what));
-            }
-            if !IDENTITY.iter().chain(&RULES).any(is) {
+            if !IDENTITY.iter().chain(&status::IDENTITY).any(is) && !RULES.iter().chain(&status::RULES).any(is) {
                 return Err(blame(&format_args!("{name:?} is not a setting of an issuer")));
             }
         }
-        issuer(&Settings { entry: Some(entry) }, warnings).map_err(|what| blame(&what))
+        let settings = Settings { entry: Some(entry), is_only_one_asked: asked == 1 };
+        issuer(&settings, warnings).map_err(|what| blame(&what))
     };
     entries.iter().enumerate().map(read_entry).collect()
+}
+
+/// Whether a setting of an entry is there, and not as if it were not.
+fn is_said(value: Option<&Value>) -> bool {
+    value.is_some_and(|value| !value.is_null() && value != "")
+}
+
+/// Whether entries that say nothing of it follow the environment.
+fn is_rule(variable: &str) -> bool {
+    RULES.contains(&variable) || status::RULES.contains(&variable)
 }
 
 fn environment(name: &str) -> Result<Option<String>, String> {
     match env::var(name) {
         Ok(text) => Ok(Some(text).filter(|text| !text.is_empty())),
         Err(VarError::NotPresent) => Ok(None),
-        Err(VarError::NotUnicode(text)) => Err(format!("{name}={text:?} is not UTF-8")),
+        // Not quoted: it may be a secret.
+        Err(VarError::NotUnicode(_)) => Err(format!("{name} is not UTF-8")),
     }
 }
 

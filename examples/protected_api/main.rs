@@ -49,7 +49,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
         eprintln!("warning: {warning}");
     }
     let is_built_in = config.routes.is_none();
-    let table = config.routes.map_or_else(routes::built_in, Ok)?;
+    let table = config.routes.map_or_else(|| routes::built_in(config.asks_about_all), Ok)?;
     eprint!("{table}");
 
     let authorizer =

@@ -13,15 +13,16 @@ use portcullis::{
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// The table that counts without a `ROUTES_FILE`.
-pub(crate) fn built_in() -> Result<RouteTable, RouteTableError> {
+/// The table that counts without a `ROUTES_FILE`. A new agent is worth a question, if there is somebody to ask.
+pub(crate) fn built_in(asks_about_all: bool) -> Result<RouteTable, RouteTableError> {
+    let create = Requirement::scope("agents:write");
+    let create = if asks_about_all { create.status_on_every_request() } else { create };
     RouteTable::builder()
         .get("/healthz", Requirement::public())
         .get("/readyz", Requirement::public())
         .get("/whoami", Requirement::authenticated())
         .get("/agents", Requirement::scope("agents:read"))
-        // With a status source, the issuer will be asked about each of these.
-        .post("/agents", Requirement::scope("agents:write"))
+        .post("/agents", create)
         .get("/audit/{*rest}", Requirement::any_of(["audit:read", "admin:orgs"]))
         .get("/webhooks", Requirement::scope("webhooks:read"))
         .post("/webhooks", Requirement::scope("webhooks:write"))

@@ -41,6 +41,8 @@ mod route_files;
 mod second_opinion;
 mod secrets;
 mod status;
+#[cfg(unix)]
+mod status_variables;
 mod surface;
 mod vectors;
 mod verification;

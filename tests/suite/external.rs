@@ -1,4 +1,4 @@
-//! An authorization server that is not ours, as a process: started, asked for tokens.
+//! An authorization server that is not ours, as a process: started, asked for tokens and about them, killed.
 //!
 //! `tests/external/run` installs what they need. In all of them the client that gets a token has the secret `secret`.
 
@@ -7,23 +7,29 @@ use std::{
     process::Stdio,
 };
 
-use http::StatusCode;
-use serde_json::Value;
+use http::{StatusCode, header};
+use serde_json::{Value, json};
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
     process::{Child, ChildStdin, Command},
 };
 
-use crate::process::{Answer, within};
+use crate::process::{Answer, Api, within};
 
 pub const AUDIENCE: &str = "https://api.example";
+
+/// What it knows the resource server by. In HTTP Basic both are form-encoded first (RFC 6749 §2.3.1).
+pub const CLIENT_ID: &str = "api";
+pub const CLIENT_SECRET: &str = "a secret: 100% + /";
+const CLIENT_SECRET_ENCODED: &str = "a%20secret%3A%20100%25%20%2B%20%2F";
 
 /// The server, which ends with its standard input.
 pub struct Server {
     pub issuer: String,
     metadata: Value,
     client: reqwest::Client,
-    _process: (Child, ChildStdin),
+    process: Child,
+    _stdin: ChildStdin,
 }
 
 /// `tests/external/` and this.
@@ -43,8 +49,8 @@ impl Server {
         let metadata = format!("{issuer}/.well-known/{well_known}");
         let metadata = within("metadata", async { client.get(metadata).send().await.unwrap().text().await.unwrap() });
         let metadata = serde_json::from_str(&metadata.await).unwrap();
-        let stdin = process.stdin.take().unwrap();
-        Self { issuer, metadata, client, _process: (process, stdin) }
+        let _stdin = process.stdin.take().unwrap();
+        Self { issuer, metadata, client, process, _stdin }
     }
 
     /// An access token for `resource`, by client credentials.
@@ -52,6 +58,35 @@ impl Server {
         let form = format!("grant_type=client_credentials&resource={resource}&scope={scope}");
         let answer = self.post("token_endpoint", (client, "secret"), form).await;
         answer["access_token"].as_str().expect("a token").to_owned()
+    }
+
+    /// What it says of a token, whoever's it is.
+    pub async fn introspect(&self, token: &str) -> Value {
+        let form = format!("token={token}");
+        self.post("introspection_endpoint", (CLIENT_ID, CLIENT_SECRET_ENCODED), form).await
+    }
+
+    /// Withdraws a token of this client's.
+    pub async fn revoke(&self, client: &str, token: &str) {
+        self.post("revocation_endpoint", (client, "secret"), format!("token={token}")).await;
+    }
+
+    /// The example, judging its tokens and asking it about them.
+    pub async fn asking_api(&self, changes: &[(&str, &str)]) -> Api {
+        let variables = [
+            ("ISSUER", self.issuer.as_str()),
+            ("AUDIENCE", AUDIENCE),
+            ("TOKEN_TYPE", "at+jwt"),
+            ("INTROSPECTION_URL", "discover"),
+            ("CLIENT_ID", CLIENT_ID),
+            ("CLIENT_SECRET", CLIENT_SECRET),
+        ];
+        Api::start(&[variables.as_slice(), changes].concat()).await
+    }
+
+    /// Ends it at once. What is asked from now on finds nobody.
+    pub async fn kill(&mut self) {
+        within("its end", self.process.kill()).await.unwrap();
     }
 
     async fn post(&self, endpoint: &str, (id, secret): (&str, &str), form: String) -> Value {
@@ -66,6 +101,15 @@ impl Server {
         assert_eq!(status, StatusCode::OK, "{endpoint}: {text}");
         serde_json::from_str(&text).unwrap_or_default()
     }
+}
+
+/// What `/whoami` makes of claims, or of what the server said of a token.
+pub fn whoami(claims: &Value) -> Value {
+    let scopes: Vec<_> = claims["scope"].as_str().unwrap().split(' ').collect();
+    json!({
+        "sub": claims["sub"], "client_id": claims["client_id"], "iss": claims["iss"], "aud": claims["aud"],
+        "scope": scopes, "exp": claims["exp"], "jti": claims["jti"],
+    })
 }
 
 /// A part of a token, as JSON.
@@ -92,6 +136,12 @@ pub fn assert_invalid(what: &str, answer: &Answer) {
     assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{what}: {answer:?}");
     assert!(answer.challenge().contains("error=\"invalid_token\""), "{what}: {}", answer.challenge());
     assert_eq!(answer.json()["error"], "invalid_token", "{what}");
+}
+
+pub fn assert_unavailable(what: &str, answer: &Answer) {
+    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE, "{what}: {answer:?}");
+    assert!(answer.headers.contains_key(header::RETRY_AFTER), "{what}");
+    assert_eq!(answer.challenge(), "", "{what}");
 }
 
 pub fn assert_insufficient(what: &str, scope: &str, answer: &Answer) {

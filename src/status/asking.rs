@@ -46,6 +46,7 @@ pub(super) struct Shared {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Health {
     pub(super) was_asked: bool,
+    pub(super) is_failing: bool,
     pub(super) trouble: Option<Arc<str>>,
 }
 
@@ -218,6 +219,7 @@ impl Shared {
         observe::status_asked(&self.label, error.map(|error| -> &dyn std::error::Error { error }));
         let mut health = self.health();
         health.was_asked = true;
+        health.is_failing = error.is_some_and(|error| !error.is_about_the_token());
         health.trouble = error.map(|error| error.to_string().into());
     }
 

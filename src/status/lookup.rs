@@ -159,11 +159,11 @@ impl StatusLookup {
     /// The state of the source, and what is wrong with it.
     pub(crate) fn state(&self) -> (SourceState, Option<Arc<str>>) {
         let health = self.shared.health().clone();
-        let state = match (health.was_asked, &health.trouble) {
+        let state = match (health.was_asked, health.is_failing) {
             _ if self.shared.breaker().is_open() => SourceState::LeftAlone,
             (false, _) => SourceState::Untried,
-            (true, None) => SourceState::Answering,
-            (true, Some(_)) => SourceState::Failing,
+            (true, false) => SourceState::Answering,
+            (true, true) => SourceState::Failing,
         };
         (state, health.trouble)
     }

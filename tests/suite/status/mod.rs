@@ -1,7 +1,7 @@
 //! Whether the issuer still stands by a token: what is asked, remembered, and done without an answer.
 
-mod answers;
 mod amplification;
+mod answers;
 mod cache;
 mod chaos;
 mod heard;

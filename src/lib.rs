@@ -4,8 +4,8 @@
 //! suffices for the route.
 //!
 //! It makes an axum router, a hyper service or a tonic server an OAuth 2 *protected resource*: Bearer JWTs are verified
-//! locally, scopes are checked per route, and every refusal is answered as the RFCs want it. The service behind needs no
-//! auth code of its own.
+//! locally, their issuer is asked whether they still stand where a route wants to know, scopes are checked per route, and
+//! every refusal is answered as the RFCs want it. The service behind needs no auth code of its own.
 //!
 //! ```
 //! use axum::{Router, routing::get};
@@ -53,7 +53,8 @@
 //! logout tokens, security events and DPoP proofs; tokens that are bound to a key which was not shown. And at start-up:
 //! issuers without an audience, plain `http` beyond loopback, weak keys, contradictory routes.
 //!
-//! When a token could only be judged by keys that cannot be had, the answer is 503 with `Retry-After`; never a pass.
+//! What the issuer or this service has taken back: see [`status`]. When a token could only be judged by keys or by an
+//! issuer that cannot be had, the answer is 503 with `Retry-After`; never a pass.
 //!
 //! # Features
 //!

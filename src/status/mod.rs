@@ -1,6 +1,23 @@
 //! [`VerifiedToken`](crate::token::VerifiedToken) → [`ActiveToken`]: does the issuer still stand by it?
 //!
-//! With no status source configured, a locally verified token is an active one until it expires.
+//! With nothing configured, a locally verified token is an active one until it expires. Otherwise, in this order:
+//!
+//! | | says | how fresh |
+//! |---|---|---|
+//! | [`Revocations`] | what this service was told to refuse | the very next request |
+//! | [`RevocationFeed`] | what a log says was revoked; followed into `Revocations` | its measured staleness, bounded by [`FeedPolicy`] and the route |
+//! | [`StatusSource`], such as [`Introspection`] | the issuer itself, by way of a cache | [`StatusPolicy`] and the route's [`Freshness`] |
+//!
+//! An issuer's own feed ([`Issuer::revocation_feed`](crate::Issuer::revocation_feed)) makes asking about its JWTs
+//! unnecessary while it is fresh enough for the route. Where no word is fresh enough, [`OnOutage`] decides.
+//!
+//! ```text
+//! request ─► stage ─► revocations ─► hearing (feeds) ─► memory ─► permit or refusal, at once
+//!              ▲                                          │
+//!              └──── memory ◄── asking ◄── flights ◄──────┘ nothing fresh enough: a question
+//!                                 │
+//!                              breaker, source
+//! ```
 
 mod active;
 mod asking;

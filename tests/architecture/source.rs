@@ -35,8 +35,8 @@ impl File {
 /// The files of `src/`.
 pub(crate) fn library() -> Vec<File> {
     let files = all_files(&["src"]);
-    // A test module in a file of its own is no part of the library.
-    let library = files.into_iter().filter(|(name, _)| !name.ends_with("/tests.rs"));
+    // A test module in a file or folder of its own is no part of the library.
+    let library = files.into_iter().filter(|(name, _)| !name.ends_with("/tests.rs") && !name.contains("/tests/"));
     library
         .map(|(name, text)| {
             let code = without_tests(&blanked(&text));

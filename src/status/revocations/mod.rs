@@ -1,27 +1,77 @@
 //! What was revoked → whether a token is among it.
+//!
+//! ```text
+//! revocation ─► entry (12 bytes) ─┐
+//!           └─► fingerprint ──────┴─► index ◄── fingerprints of a token
+//!                                      ▲
+//!                                     room: what is over is forgotten, what is too much becomes an epoch
+//! ```
+//!
+//! Exact up to its capacity. Beyond, it refuses more than it was told to, and never less.
 
 mod builder;
+mod entry;
 mod event;
+mod fingerprint;
+mod index;
+mod issuers;
 mod revocation;
+mod room;
+mod table;
+#[cfg(test)]
+mod tests;
+mod times;
 mod wire;
 
 use std::{
+    collections::{
+        HashMap,
+        hash_map::Entry::{Occupied, Vacant},
+    },
     fmt,
     sync::{
-        Arc, PoisonError, RwLock,
+        Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
 
 pub use builder::{RevocationsBuilder, RevocationsError};
+use entry::Entry;
 pub(crate) use event::Origin;
 pub use event::RevocationEvent;
+use fingerprint::Fingerprints;
+use index::{Index, Prepared};
 pub use revocation::{Revocation, RevocationTarget};
+use room::Plan;
+use table::SHARDS;
+use times::{Moment, Times};
 
-use crate::token::VerifiedToken;
+use crate::{clock::SharedClock, token::VerifiedToken};
+
+/// How many entries of a snapshot go in at once, before requests get their turn.
+const CHUNK: usize = 1024;
 
 /// The tokens that are not to be accepted although their signature and their claims hold. Cloning shares it.
+///
+/// A token is found by its `jti`, the digest of its text, its session, subject or client, a grant it stems from, somebody
+/// who acts with it at whatever depth, or its issuer. Whose it is, the configuration says: its issuer is the one whose
+/// rules it was verified under, by the identifier configured there. Where that issuer has no identifier, its tokens are
+/// found both under `None` and under the `iss` that they carry.
+///
+/// # Bounds
+///
+/// Entries whose [`expires_at`](Revocation::expires_at) is five minutes past (the largest leeway there is) may be
+/// forgotten. Those without stay, unless
+/// [`max_token_lifetime`](RevocationsBuilder::max_token_lifetime) is said.
+///
+/// When there are more entries than the [`capacity`](RevocationsBuilder::capacity), none is dropped. The issuer with the
+/// most of them gives up the oldest, and all its tokens that were issued up to then are refused in their place: whatever
+/// was refused before still is, and their holders need new tokens. [`coarsened`](Self::coarsened) says how often. Single
+/// tokens and dated entries go first; then what has no end (sessions and grants that are revoked whenever issued), in
+/// whose place all tokens are refused that can be there by now, but not those that are issued later; at last, suspensions,
+/// which then can no longer be lifted. Tokens that are revoked by their text alone have no issuer: in their place,
+/// everybody's are refused.
 ///
 /// ```
 /// use portcullis::status::{Revocation, Revocations};
@@ -37,15 +87,15 @@ pub struct Revocations {
 }
 
 struct Inner {
-    state: RwLock<State>,
+    index: RwLock<Index>,
+    /// Whoever changes the index holds this all the while; readers are only kept out for moments.
+    writer: Mutex<Times>,
+    fingerprints: Fingerprints,
     generation: AtomicU64,
+    coarsened: AtomicU64,
+    capacity: usize,
     max_token_lifetime: Option<Duration>,
-}
-
-#[derive(Default)]
-struct State {
-    revoked: Vec<Revocation>,
-    suspended: Vec<(Origin, Revocation)>,
+    clock: SharedClock,
 }
 
 impl Revocations {
@@ -76,23 +126,27 @@ impl Revocations {
         self.apply(Origin::LOCAL, RevocationEvent::Resumed(revocation.clone()));
     }
 
-    /// Whether the token is among what was revoked or suspended.
+    /// Whether the token is among what was revoked or suspended, or lives longer than any should.
     #[must_use]
     pub fn is_revoked(&self, token: &VerifiedToken) -> bool {
-        if self.inner.max_token_lifetime.is_some_and(|most| match (token.issued_at(), token.expires_at()) {
+        self.outlives_all(token) || self.read().contains(token, &self.inner.fingerprints)
+    }
+
+    /// Whether it may still be alive when its revocation has been forgotten.
+    fn outlives_all(&self, token: &VerifiedToken) -> bool {
+        self.inner.max_token_lifetime.is_some_and(|most| match (token.issued_at(), token.expires_at()) {
             (Some(issued), Some(expires)) => expires.since(issued) > most,
             _ => true,
-        }) {
-            return true;
-        }
-        let state = self.inner.state.read().unwrap_or_else(PoisonError::into_inner);
-        state.revoked.iter().chain(state.suspended.iter().map(|(_, one)| one)).any(|one| covers(one, token))
+        })
     }
 
     /// Whether the token is still to be accepted; at once where nothing has changed since it was last found to be.
     pub(crate) fn stands(&self, token: &VerifiedToken) -> bool {
-        // Read before the check: what changes meanwhile has it checked again.
-        let generation = self.generation();
+        // Read before the check: what changes meanwhile has the token checked again.
+        self.stands_as_of(token, self.generation())
+    }
+
+    fn stands_as_of(&self, token: &VerifiedToken, generation: u64) -> bool {
         if token.unrevoked_as_of().load(Ordering::Relaxed) == generation {
             return true;
         }
@@ -109,11 +163,11 @@ impl Revocations {
         self.inner.generation.load(Ordering::Acquire)
     }
 
-    /// How many entries there are.
+    /// How many entries there are, suspensions and epochs included.
     #[must_use]
     pub fn len(&self) -> usize {
-        let state = self.inner.state.read().unwrap_or_else(PoisonError::into_inner);
-        state.revoked.len() + state.suspended.len()
+        let index = self.read();
+        index.len() + index.epochs()
     }
 
     /// Whether nothing is revoked or suspended.
@@ -122,70 +176,127 @@ impl Revocations {
         self.len() == 0
     }
 
-    /// How many entries were merged into coarser ones so far.
+    /// How many entries were merged into coarser ones so far, for want of room.
     #[must_use]
     pub fn coarsened(&self) -> u64 {
-        0
+        self.inner.coarsened.load(Ordering::Relaxed)
     }
 
     /// What somebody says happened.
     pub(crate) fn apply(&self, origin: Origin, event: RevocationEvent) {
-        let mut state = self.inner.state.write().unwrap_or_else(PoisonError::into_inner);
-        state.apply(origin, event);
-        self.inner.generation.fetch_add(1, Ordering::Release);
-    }
-
-    /// The whole of what somebody has to say: its revocations are united with ours, its suspensions replaced, in one step.
-    pub(crate) fn replace(&self, origin: Origin, state: Vec<RevocationEvent>) {
-        let mut ours = self.inner.state.write().unwrap_or_else(PoisonError::into_inner);
-        ours.suspended.retain(|(other, _)| *other != origin);
-        for event in state {
-            ours.apply(origin, event);
-        }
-        self.inner.generation.fetch_add(1, Ordering::Release);
-    }
-}
-
-impl State {
-    fn apply(&mut self, origin: Origin, event: RevocationEvent) {
+        let mut writer = self.writer();
+        let moment = writer.moment(self.inner.clock.now());
         match event {
-            RevocationEvent::Revoked(one) => self.revoked.push(one),
-            RevocationEvent::Suspended(one) => self.suspended.push((origin, one)),
-            RevocationEvent::Resumed(one) => self.suspended.retain(|(other, known)| {
-                *other != origin
-                    || known.target() != one.target()
-                    || known.issuer_identifier() != one.issuer_identifier()
-            }),
+            RevocationEvent::Revoked(revocation) => {
+                self.change(self.prepare(&revocation, moment), |index, one| index.revoke(one, moment.earliest));
+            }
+            RevocationEvent::Suspended(revocation) => {
+                self.change(self.prepare(&revocation, moment), |index, one| index.suspend(origin, one));
+            }
+            RevocationEvent::Resumed(revocation) => {
+                let fingerprint = self.inner.fingerprints.of_target(&revocation);
+                self.write().resume(origin, &fingerprint);
+            }
+        }
+        self.make_room(moment);
+    }
+
+    /// The whole of what somebody has to say. Its revocations are united with ours: what was revoked stays revoked. Its
+    /// suspensions are replaced in one step, and after that, so that what was suspended and is now revoked is refused
+    /// throughout.
+    pub(crate) fn replace(&self, origin: Origin, state: Vec<RevocationEvent>) {
+        let mut writer = self.writer();
+        let moment = writer.moment(self.inner.clock.now());
+        let (mut revoked, mut suspended) = (Vec::new(), HashMap::<_, Prepared>::new());
+        for event in state {
+            match event {
+                RevocationEvent::Revoked(revocation) => revoked.push(revocation),
+                RevocationEvent::Suspended(revocation) => {
+                    if let Some(one) = self.prepare(&revocation, moment) {
+                        match suspended.entry(one.fingerprint) {
+                            Occupied(mut known) => known.get_mut().merge(&one),
+                            Vacant(vacant) => {
+                                vacant.insert(one);
+                            }
+                        }
+                    }
+                }
+                RevocationEvent::Resumed(revocation) => {
+                    suspended.remove(&self.inner.fingerprints.of_target(&revocation));
+                }
+            }
+        }
+        for chunk in revoked.chunks(CHUNK) {
+            let prepared: Vec<_> = chunk.iter().filter_map(|revocation| self.prepare(revocation, moment)).collect();
+            self.change(prepared, |index, one| index.revoke(one, moment.earliest));
+            self.make_room(moment);
+        }
+        self.change([suspended], |index, suspended| index.replace(origin, suspended.into_values()));
+        self.make_room(moment);
+    }
+
+    /// `None` where no token is left that could be refused.
+    fn prepare(&self, revocation: &Revocation, moment: Moment) -> Option<Prepared> {
+        let entry = Entry::new(revocation, moment.latest, self.inner.max_token_lifetime);
+        (!entry.is_over(moment.earliest)).then(|| Prepared::new(revocation, entry, &self.inner.fingerprints))
+    }
+
+    /// Puts in one thing after another, in one step. Where `put` says that more is refused than before, every token is
+    /// looked at again.
+    fn change<T>(&self, what: impl IntoIterator<Item = T>, mut put: impl FnMut(&mut Index, T) -> bool) {
+        let mut index = self.write();
+        let refuses_more = what.into_iter().fold(false, |more, one| put(&mut index, one) | more);
+        if refuses_more {
+            // Only now: whoever finds a token to be clean before has to look again.
+            self.inner.generation.fetch_add(1, Ordering::Release);
         }
     }
-}
 
-fn covers(one: &Revocation, token: &VerifiedToken) -> bool {
-    let is = |claim: Option<&str>, name: &str| claim == Some(name);
-    let ours = token.rules().issuer.as_deref();
-    let is_theirs = one.issuer_identifier() == ours || (ours.is_none() && one.issuer_identifier() == token.issuer());
-    let has = match one.target() {
-        RevocationTarget::TokenId(id) => is_theirs && is(token.token_id(), id),
-        RevocationTarget::TokenDigest(digest) => {
-            (one.issuer_identifier().is_none() || is_theirs) && Revocation::digest(token.text()) == *digest
+    /// Sees to it that there are no more entries than there is room for.
+    fn make_room(&self, moment: Moment) {
+        let index = self.read();
+        if index.len() <= self.inner.capacity {
+            return;
         }
-        RevocationTarget::Session(id) => is_theirs && is(token.session_id(), id),
-        RevocationTarget::Subject(id) => is_theirs && is(token.subject(), id),
-        RevocationTarget::Client(id) => is_theirs && is(token.client_id(), id),
-        RevocationTarget::Grant(id) => is_theirs && token.grants().any(|grant| *grant == **id),
-        RevocationTarget::Actor(id) => is_theirs && token.actors().any(|actor| *actor == **id),
-        RevocationTarget::Issuer => is_theirs,
-    };
-    has && match (one.latest_issue(), token.issued_at()) {
-        (Some(latest), Some(issued)) => issued <= latest,
-        _ => true,
+        let plan = Plan::new(&index, self.inner.capacity, moment);
+        drop(index);
+        self.inner.coarsened.fetch_add(plan.merged, Ordering::Relaxed);
+        self.change(plan.epochs(), |index, (issuer, epoch)| index.issuers.raise(issuer, epoch));
+        for shard in 0..SHARDS {
+            self.write().retain_revoked(shard, |fingerprint, entry| plan.stays(fingerprint, entry, false));
+        }
+        let mut index = self.write();
+        index.retain_suspended(|fingerprint, entry| plan.stays(fingerprint, entry, true));
+        index.issuers.tidy(|epoch| plan.is_over(epoch));
+    }
+
+    fn writer(&self) -> MutexGuard<'_, Times> {
+        self.inner.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Index> {
+        self.inner.index.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Index> {
+        self.inner.index.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl From<RevocationsBuilder> for Revocations {
     fn from(builder: RevocationsBuilder) -> Self {
-        let RevocationsBuilder { max_token_lifetime, .. } = builder;
-        Self { inner: Arc::new(Inner { state: RwLock::default(), generation: AtomicU64::new(1), max_token_lifetime }) }
+        let RevocationsBuilder { capacity, max_token_lifetime, clock } = builder;
+        let inner = Inner {
+            index: RwLock::new(Index::new()),
+            writer: Mutex::new(Times::new(clock.now())),
+            fingerprints: Fingerprints::new(),
+            generation: AtomicU64::new(1),
+            coarsened: AtomicU64::new(0),
+            capacity,
+            max_token_lifetime,
+            clock,
+        };
+        Self { inner: Arc::new(inner) }
     }
 }
 

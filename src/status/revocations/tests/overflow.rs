@@ -93,7 +93,7 @@ fn what_has_no_end_is_given_up_late_and_suspensions_last_threat_28() {
     let existing = token(A, &json!({ "iat": NOW.as_secs() + 50_030, "sid": "1" }));
     assert!(refused(&index, &existing), "issued before it was given up");
     index.resume(&Revocation::subject(A, "1", NOW));
-    assert_eq!(found(&index)[0], false);
+    assert!(!found(&index)[0]);
 }
 
 #[test]

@@ -242,8 +242,7 @@ impl Authorizer {
     /// A verified token in the course of time; only here may a token be called expired.
     fn still_valid(&self, known: &VerifiedToken, now: Now) -> Result<VerifiedToken, Stop> {
         match known.check_time(now.wall()) {
-            // What its issuer had left of its scopes then, its issuer may have given back.
-            Ok(()) => Ok(known.whole()),
+            Ok(()) => Ok(known.clone()),
             Err(reason) => {
                 let kind = match reason {
                     TokenError::Expired => RejectionKind::ExpiredToken,

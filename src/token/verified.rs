@@ -117,11 +117,6 @@ impl VerifiedToken {
         }))
     }
 
-    /// The same token with all that it says.
-    pub(crate) fn whole(&self) -> Self {
-        Self { inner: Arc::clone(&self.inner), narrowed: None }
-    }
-
     /// `iss`: who issued it (RFC 7519 §4.1.1).
     #[must_use]
     pub fn issuer(&self) -> Option<&str> {

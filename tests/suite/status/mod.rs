@@ -5,6 +5,7 @@ mod answers;
 mod cache;
 mod chaos;
 mod heard;
+mod property;
 mod revoked;
 mod source;
 mod stampede;

@@ -121,11 +121,10 @@ pub struct Moment {
     pub time: Duration,
 }
 
-/// A state of affairs, from one moment to another.
+/// A state of affairs, since the one before it ended.
 #[derive(Debug)]
 struct Span<S> {
     state: S,
-    from: Moment,
     to: Option<Moment>,
 }
 
@@ -159,12 +158,11 @@ pub struct Model {
 
 impl Model {
     pub fn new(settings: Settings) -> Self {
-        let (says, troubled) = (TOKENS.iter().map(|_| Vec::new()).collect(), vec![]);
         let mut model = Self {
-            troubled: settings.issuers.iter().map(|_| Vec::new()).chain(troubled).collect(),
+            says: TOKENS.iter().map(|_| Vec::new()).collect(),
+            troubled: settings.issuers.iter().map(|_| Vec::new()).collect(),
             settings,
             now: Moment::default(),
-            says,
             revoked: HashSet::new(),
             suspended: HashSet::new(),
             revoked_subjects: HashSet::new(),
@@ -272,5 +270,5 @@ fn change<S: PartialEq>(spans: &mut Vec<Span<S>>, state: S, now: Moment) {
         }
         last.to = Some(now);
     }
-    spans.push(Span { state, from: now, to: None });
+    spans.push(Span { state, to: None });
 }

@@ -89,3 +89,95 @@ impl std::fmt::Debug for Memory {
         f.debug_struct("Memory").field("good", &self.good.entry_count()).field("bad", &self.bad.entry_count()).finish()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::token::{ScopeSet, TokenError};
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn word(verdict: Verdict, asked_at: Duration) -> Arc<Word> {
+        Arc::new(Word { verdict, asked_at, max_age: SECOND, until: None })
+    }
+
+    fn good(asked_at: Duration) -> Arc<Word> {
+        word(Verdict::Stands { scopes: None }, asked_at)
+    }
+
+    fn bad(asked_at: Duration) -> Arc<Word> {
+        word(Verdict::Withdrawn(TokenError::Inactive), asked_at)
+    }
+
+    fn memory(bytes: u64) -> Memory {
+        Memory::new(&StatusPolicy::default().max_bytes(bytes))
+    }
+
+    fn settle(memory: &Memory) {
+        memory.good.run_pending_tasks();
+        memory.bad.run_pending_tasks();
+    }
+
+    #[test]
+    fn a_hundred_thousand_tokens_stay_within_the_bytes_that_were_given_threat_21() {
+        let (memory, keys) = (memory(1_000_000), KeyMaker::new(None, ""));
+        let scopes: Arc<ScopeSet> =
+            Arc::new(["agents:read", "agents:write"].into_iter().filter_map(|s| s.parse().ok()).collect());
+        for number in 0..100_000_u32 {
+            let narrowed = word(Verdict::Stands { scopes: Some(Arc::clone(&scopes)) }, SECOND);
+            memory.remember(keys.key(&number.to_be_bytes()), if number % 2 == 0 { narrowed } else { good(SECOND) });
+            memory.remember(keys.key(format!("junk {number}").as_bytes()), bad(SECOND));
+        }
+        settle(&memory);
+        for (room, bytes) in [(&memory.good, 1_000_000), (&memory.bad, 125_000)] {
+            let (size, words) = (room.weighted_size(), room.entry_count());
+            assert!(size <= bytes && size > bytes / 2, "{words} words take {size} bytes");
+            assert!(size >= words * u64::from(PER_WORD), "{words} words cannot take as little as {size} bytes");
+        }
+    }
+
+    #[test]
+    fn words_on_bad_tokens_have_a_room_of_their_own_threat_21() {
+        let (memory, keys) = (memory(100_000), KeyMaker::new(None, ""));
+        memory.remember(keys.key(b"good"), good(SECOND));
+        for number in 0..10_000_u32 {
+            memory.remember(keys.key(&number.to_be_bytes()), bad(SECOND));
+        }
+        settle(&memory);
+        assert_eq!(memory.good.entry_count(), 1);
+        assert!(memory.good(&keys.key(b"good")).is_some() && memory.bad.weighted_size() <= 12_500);
+    }
+
+    #[test]
+    fn the_latest_question_has_the_last_word_threat_15() {
+        let (memory, key) = (memory(100_000), KeyMaker::new(None, "").key(b"token"));
+        let known = |memory: &Memory| (memory.good(&key).is_some(), memory.bad(&key).is_some());
+        memory.remember(key, bad(2 * SECOND));
+        memory.remember(key, good(SECOND));
+        assert_eq!(known(&memory), (false, true), "it was asked before");
+        memory.remember(key, good(3 * SECOND));
+        assert_eq!(known(&memory), (true, false));
+        memory.remember(key, bad(2 * SECOND));
+        assert_eq!(known(&memory), (true, false), "it was asked before");
+        memory.remember(key, word(Verdict::Undecided, 4 * SECOND));
+        assert_eq!(known(&memory), (true, true), "a silence takes nothing back");
+        memory.remember(key, bad(5 * SECOND));
+        assert_eq!(known(&memory), (false, true));
+    }
+
+    #[test]
+    fn a_word_is_known_by_the_whole_token_and_by_who_said_it_to_whom_threat_12_23() {
+        let names = [(None, ""), (Some(""), ""), (Some("a"), "b"), (Some("ab"), ""), (None, "ab"), (Some("b"), "a")];
+        let tokens: [&[u8]; 7] =
+            [b"h.p.signature", b"h.P.signature", b"h.p.signatur", b"h.p.signaturee", b"", b"h", b"bh.p.signature"];
+        let mut keys: Vec<_> = names
+            .into_iter()
+            .flat_map(|(issuer, identity)| tokens.map(|token| KeyMaker::new(issuer, identity).key(token).0))
+            .collect();
+        keys.sort_unstable();
+        keys.dedup();
+        assert_eq!(keys.len(), names.len() * tokens.len());
+    }
+}

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use portcullis::{RejectionKind, Requirement, status::StatusPolicy};
+use portcullis::{
+    RejectionKind, Requirement,
+    status::{StatusAnswer, StatusError, StatusPolicy, StatusQuestion, StatusSource, TokenStatus},
+};
 use serde_json::json;
 
 use super::{
@@ -115,4 +118,50 @@ async fn scopes_that_the_issuer_took_back_are_gone() {
         verdict(&world, &token, Requirement::scope("read")).await.unwrap_err(),
         RejectionKind::InsufficientScope
     );
+}
+
+#[tokio::test]
+async fn an_answer_that_was_overtaken_does_not_undo_the_newer_one_threat_15() {
+    let gate = tokio::sync::watch::Sender::new(false);
+    let source = Overtaken { gate: gate.clone(), asked: std::sync::Arc::default() };
+    let policy = StatusPolicy::default().breaks(1, SECOND / 10, SECOND).attempts(1, SECOND, SECOND);
+    let world =
+        crate::support::World::with(|issuer| issuer.status_source(source).status_policy(policy), |builder| builder)
+            .await;
+    let token = world.issuer.token().claim("jti", "token").build();
+    // The question leaves while the token still stands, and its answer takes long.
+    let slow = request(&world, &token, ANY());
+    world.clock.settle().await;
+    // Another one fails; whether the source is back is tried with the same token, which was withdrawn meanwhile.
+    assert!(verdict(&world, &world.issuer.token().build(), ANY()).await.is_err());
+    assert!(verdict(&world, &token, ANY()).await.is_err());
+    world.advance(SECOND / 10).await;
+    gate.send_replace(true);
+    assert_eq!(slow.await.unwrap(), Ok(()), "it was asked before");
+    assert_eq!(verdict(&world, &token, ANY()).await.unwrap_err(), RejectionKind::InvalidToken);
+}
+
+/// The first answer is slow and says active, the second fails, the third says inactive.
+#[derive(Debug)]
+struct Overtaken {
+    gate: tokio::sync::watch::Sender<bool>,
+    asked: std::sync::Arc<std::sync::atomic::AtomicU64>,
+}
+
+impl StatusSource for Overtaken {
+    fn identity(&self) -> String {
+        "overtaken".to_owned()
+    }
+
+    fn ask(&self, _: &StatusQuestion) -> StatusAnswer {
+        let mut gate = self.gate.subscribe();
+        match self.asked.fetch_add(1, std::sync::atomic::Ordering::SeqCst) {
+            0 => Box::pin(async move {
+                let _ = gate.wait_for(|open| *open).await;
+                Ok(TokenStatus::active())
+            }),
+            1 => Box::pin(async { Err(StatusError::Panicked) }),
+            _ => Box::pin(async { Ok(TokenStatus::inactive()) }),
+        }
+    }
 }

@@ -4,6 +4,7 @@ mod amplification;
 mod answers;
 mod cache;
 mod chaos;
+mod flood;
 mod heard;
 mod property;
 mod revoked;

@@ -299,3 +299,27 @@ async fn a_source_that_says_come_back_later_is_not_asked_by_those_who_queue_thre
         assert!(source.asked() <= most, "{says}: {} questions", source.asked());
     }
 }
+
+#[tokio::test]
+async fn a_condition_of_ours_that_panics_holds_nobody_up_threat_22() {
+    let source = Scripted::new(Says::Describes(serde_json::json!({ "active": true })));
+    let status = source.clone();
+    let world = World::with(
+        |issuer| {
+            let issuer = issuer.status_source(status).opaque_tokens(OpaqueTokens::default());
+            issuer.that("is reasonable", |token| token.token_id().is_some() || panic!("as told"))
+        },
+        |builder| builder,
+    )
+    .await;
+    let token = "an-opaque-token-that-nobody-likes";
+    for _ in 0..3 {
+        source.hold();
+        let crowd = crowd(&world, 100, token, ANY());
+        settle(&world, 100).await;
+        source.release();
+        settle(&world, 100).await;
+        expect(crowd, Err(RejectionKind::StatusUnavailable)).await;
+    }
+    assert_eq!(source.asked(), 3);
+}

@@ -249,9 +249,9 @@ fn stands(
 ) -> Result<ActiveToken, Unsettled> {
     match (&word.verdict, presented) {
         (Verdict::Withdrawn(reason), _) => Err(Unsettled::Withdrawn(*reason)),
-        (Verdict::Stands { scopes: None }, Presented::Jwt(token)) => Ok(ActiveToken::new(token.clone())),
+        (Verdict::Stands { scopes: None }, Presented::Jwt(token)) => Ok(ActiveToken::new(token.whole())),
         (Verdict::Stands { scopes: Some(scopes) }, Presented::Jwt(token)) => {
-            Ok(ActiveToken::new(token.narrowed_to(scopes)))
+            Ok(ActiveToken::new(token.whole().narrowed_to(scopes)))
         }
         (Verdict::Described(token), Presented::Opaque(_)) => {
             token.check_time(now.wall()).map_err(Unsettled::Withdrawn)?;

@@ -36,6 +36,8 @@ struct Inner {
     grants: Box<[Box<str>]>,
     payload: Box<[u8]>,
     text: Box<[u8]>,
+    /// The same token with all the scopes that it says, where its issuer left it fewer.
+    whole: Option<VerifiedToken>,
     /// As of which revision of the revocations it was found among none of them; zero where nobody looked.
     unrevoked_as_of: AtomicU64,
 }
@@ -67,6 +69,7 @@ impl VerifiedToken {
             grants,
             payload: payload.into(),
             text: text.into(),
+            whole: None,
             unrevoked_as_of: AtomicU64::new(0),
         }));
         match rules.conditions.iter().all(|condition| condition.holds(&token)) {
@@ -113,8 +116,14 @@ impl VerifiedToken {
             grants: inner.grants.clone(),
             payload: inner.payload.clone(),
             text: inner.text.clone(),
+            whole: Some(self.whole()),
             unrevoked_as_of: AtomicU64::new(0),
         }))
+    }
+
+    /// The same token with all that it says: what its issuer took from it, its issuer may have given back.
+    pub(crate) fn whole(&self) -> Self {
+        self.0.whole.clone().unwrap_or_else(|| self.clone())
     }
 
     /// `iss`: who issued it (RFC 7519 §4.1.1).

@@ -98,6 +98,13 @@ pub(crate) fn token_unavailable(from: &str, trouble: &str) {
     let _ = trouble;
 }
 
+pub(crate) fn revocations_not_accepted(trouble: &str) {
+    #[cfg(feature = "tracing")]
+    tracing::warn!(target: "portcullis", trouble, "revocations were not taken in");
+    #[cfg(not(feature = "tracing"))]
+    let _ = trouble;
+}
+
 pub(crate) fn feed_synced(feed: &str, events: usize) {
     count_feed(feed, "synced");
     #[cfg(feature = "tracing")]

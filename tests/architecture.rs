@@ -15,7 +15,8 @@ use source::{File, all_files, library};
 const IMPORTS: &[(&str, &[&str])] = &[
     // ── the path of a request ──
     // observe: a decision from memory is counted where it is taken, in the service and not in a future.
-    ("middleware", &["authorizer", "observe", "policy", "rejection"]),
+    // status: what the endpoint for revocations is told.
+    ("middleware", &["authorizer", "observe", "policy", "rejection", "status"]),
     (
         "authorizer",
         &["clock", "credential", "crypto", "issuer", "keys", "observe", "policy", "rejection", "status", "token"],

@@ -1,13 +1,15 @@
-//! What an application mounts: a tower layer around a service, and the documents that go with it.
+//! What an application mounts: a tower layer around a service, and the services that go with it.
 
 mod future;
 mod layer;
 mod metadata;
+mod revocation_endpoint;
 mod service;
 
 pub use future::ResponseFuture;
 pub use layer::{AuthorizeLayer, Locate};
 pub use metadata::ProtectedResourceMetadata;
+pub use revocation_endpoint::{RevocationEndpoint, RevocationEndpointBuilder};
 pub use service::Authorize;
 #[cfg(feature = "axum")]
 pub(crate) use service::Unauthenticated;

@@ -213,6 +213,12 @@ impl Requirement {
             || self.on_outage.is_some()
     }
 
+    /// Whether everybody passes who has a valid token, or even none.
+    pub(crate) fn is_met_by_any_token(&self) -> bool {
+        let asks_nothing = self.conditions.is_empty() && self.any_of.iter().any(Vec::is_empty);
+        self.access != Access::Required || asks_nothing
+    }
+
     pub(super) fn with_implications(mut self, implications: &Arc<Implications>) -> Self {
         self.implications = Arc::clone(implications);
         self

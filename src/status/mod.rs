@@ -50,9 +50,10 @@ pub use lookup::StatusUnavailable;
 pub(crate) use lookup::{NoWord, Reply, SourceState, StatusLookup};
 pub use opaque::OpaqueTokens;
 pub use policy::StatusPolicy;
-pub(crate) use revocations::Origin;
+pub(crate) use revocations::{Happened, Origin, RevocationMembers};
 pub use revocations::{
-    Revocation, RevocationEvent, RevocationTarget, Revocations, RevocationsBuilder, RevocationsError,
+    Revocation, RevocationEvent, RevocationSink, RevocationTarget, Revocations, RevocationsBuilder, RevocationsError,
+    SinkAnswer, SinkError,
 };
 pub use source::{StatusAnswer, StatusError, StatusQuestion, StatusSource, TokenStatus};
 pub(crate) use stage::{Demand, Inquiry, IssuerStatus, Presented, Standing, Unsettled};

@@ -37,6 +37,8 @@ mod policy;
 mod protected_api;
 mod readiness;
 mod rejection;
+mod revocation_endpoint;
+mod revocation_http;
 mod route_files;
 mod second_opinion;
 mod secrets;

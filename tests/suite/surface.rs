@@ -18,12 +18,13 @@ use portcullis::{
         HttpTransport, PrivateKey, TransportError,
     },
     keys::{FetchError, KeySetError, KeySourceError, RefreshPolicy, SkippedKey},
-    middleware::{ProtectedResourceMetadata, ResponseFuture},
+    middleware::{ProtectedResourceMetadata, ResponseFuture, RevocationEndpoint, RevocationEndpointBuilder},
     policy::{Location, Lookup, Preflight},
     rejection::{EmptyResponder, JsonResponder},
     status::{
         ActiveToken, Cursor, FeedError, FeedMessage, FeedPolicy, FeedSnapshot, Freshness, Introspection,
-        IntrospectionError, InvalidOnOutage, LogFull, OnOutage, RevocationLog,
+        IntrospectionError, InvalidOnOutage, LogFull, OnOutage, Revocation, RevocationEvent, RevocationLog,
+        RevocationTarget, Revocations, RevocationsBuilder, RevocationsError, SinkError,
     },
     testing::{Asked, Fault, ManualClock, TestIssuer, TestIssuerBuilder, TestKey, TokenBuilder, UnreliableFeed},
     token::{ClaimsError, InvalidScope, TokenError},
@@ -91,6 +92,13 @@ fn public_types_go_from_thread_to_thread() {
     shared::<PrivateKey>();
     shared::<Introspection>();
     shared::<ProtectedResourceMetadata>();
+    shared::<RevocationEndpoint>();
+    shared::<Revocation>();
+    shared::<RevocationEvent>();
+    shared::<RevocationTarget>();
+    shared::<Revocations>();
+    plain::<RevocationEndpointBuilder>();
+    plain::<RevocationsBuilder>();
     shared::<SystemClock>();
     shared::<Now>();
     shared::<UnixTime>();
@@ -131,6 +139,8 @@ fn errors_are_errors_wherever_they_go() {
     error::<InvalidOnOutage>();
     error::<FeedError>();
     error::<LogFull>();
+    error::<RevocationsError>();
+    error::<SinkError>();
     error::<Rejection>();
     error::<portcullis::axum::ExtractError>();
 }

@@ -2,14 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Revocation, wire::Wire};
+use super::{Revocation, wire::RevocationMembers};
 
 /// What a feed or an administrator says of tokens.
 ///
 /// With serde it is the flat JSON object of its [`Revocation`], and in it `event`: `revoke` (the default), `suspend` or
 /// `resume`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(into = "Wire", try_from = "Wire")]
+#[serde(into = "RevocationMembers", try_from = "RevocationMembers")]
 #[non_exhaustive]
 pub enum RevocationEvent {
     /// They are no longer to be accepted, for good.

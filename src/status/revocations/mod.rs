@@ -17,6 +17,7 @@ mod index;
 mod issuers;
 mod revocation;
 mod room;
+mod sink;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -44,8 +45,10 @@ use fingerprint::Fingerprints;
 use index::{Index, Prepared};
 pub use revocation::{Revocation, RevocationTarget};
 use room::Plan;
+pub use sink::{RevocationSink, SinkAnswer, SinkError};
 use table::SHARDS;
 use times::{Moment, Times};
+pub(crate) use wire::{Happened, RevocationMembers};
 
 use crate::{clock::SharedClock, token::VerifiedToken};
 

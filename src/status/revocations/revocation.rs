@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::wire::Wire;
+use super::wire::RevocationMembers;
 use crate::{clock::UnixTime, crypto::Sha256};
 
 /// One token, or all tokens of an issuer that have something in common, which are no longer to be accepted.
@@ -22,7 +22,7 @@ use crate::{clock::UnixTime, crypto::Sha256};
 /// With serde it is one flat JSON object: `iss`; one of `jti`, `token_sha256` (base64url), `sid`, `sub`, `client_id`,
 /// `grant`, `act`, or `"issuer_wide": true`; and `issued_up_to`, `exp`, `revoked_at` in seconds since the epoch.
 #[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(into = "Wire", try_from = "Wire")]
+#[serde(into = "RevocationMembers", try_from = "RevocationMembers")]
 pub struct Revocation {
     issuer: Option<Box<str>>,
     target: RevocationTarget,

@@ -7,52 +7,60 @@
 //! Whatever is unknown, repeated or contradictory is refused: a member that is overlooked could make a revocation wider
 //! or narrower than was meant.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{Revocation, RevocationEvent, RevocationTarget};
 use crate::{clock::UnixTime, crypto::base64url};
 
 /// What happened, by name.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Happened {
+pub(crate) enum Happened {
     #[default]
     Revoke,
     Suspend,
     Resume,
 }
 
-/// The members, in seconds since the epoch where they are instants.
+/// The members of such an object; instants in seconds since the epoch. `null` is not the same as nothing.
 #[derive(Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub(super) struct Wire {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    event: Option<Happened>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    iss: Option<Box<str>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    jti: Option<Box<str>>,
+pub(crate) struct RevocationMembers {
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub(crate) event: Option<Happened>,
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub(crate) iss: Option<Box<str>>,
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub(crate) jti: Option<Box<str>>,
+    /// The text of a token: read, and never written.
+    #[serde(skip_serializing, deserialize_with = "present")]
+    pub(crate) token: Option<Box<str>>,
     /// The SHA-256 digest of a token's text, in base64url.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    token_sha256: Option<Box<str>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    sid: Option<Box<str>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    sub: Option<Box<str>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    client_id: Option<Box<str>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    grant: Option<Box<str>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    act: Option<Box<str>>,
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub(crate) token_sha256: Option<Box<str>>,
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub(crate) sid: Option<Box<str>>,
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub(crate) sub: Option<Box<str>>,
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub(crate) client_id: Option<Box<str>>,
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub(crate) grant: Option<Box<str>>,
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub(crate) act: Option<Box<str>>,
     #[serde(skip_serializing_if = "is_false")]
-    issuer_wide: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    issued_up_to: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    exp: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    revoked_at: Option<u64>,
+    pub(crate) issuer_wide: bool,
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub(crate) issued_up_to: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub(crate) exp: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub(crate) revoked_at: Option<u64>,
+}
+
+/// A member that is there has a value.
+fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde wants it")]
@@ -61,8 +69,8 @@ const fn is_false(flag: &bool) -> bool {
 }
 
 /// Members that do not make a revocation together.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum WireError {
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+pub(crate) enum MembersError {
     #[error("not exactly one target")]
     Target,
     #[error("not a SHA-256 digest")]
@@ -71,9 +79,9 @@ pub(super) enum WireError {
     Event,
 }
 
-impl From<Revocation> for Wire {
+impl From<Revocation> for RevocationMembers {
     fn from(revocation: Revocation) -> Self {
-        let mut wire = Self {
+        let mut members = Self {
             iss: revocation.issuer_identifier().map(Into::into),
             issued_up_to: revocation.latest_issue().map(UnixTime::as_secs),
             exp: revocation.expiry().map(UnixTime::as_secs),
@@ -81,20 +89,20 @@ impl From<Revocation> for Wire {
             ..Self::default()
         };
         match revocation.into_target() {
-            RevocationTarget::TokenId(id) => wire.jti = Some(id),
-            RevocationTarget::TokenDigest(digest) => wire.token_sha256 = Some(base64url::encode(&digest).into()),
-            RevocationTarget::Session(id) => wire.sid = Some(id),
-            RevocationTarget::Subject(id) => wire.sub = Some(id),
-            RevocationTarget::Client(id) => wire.client_id = Some(id),
-            RevocationTarget::Grant(id) => wire.grant = Some(id),
-            RevocationTarget::Actor(id) => wire.act = Some(id),
-            RevocationTarget::Issuer => wire.issuer_wide = true,
+            RevocationTarget::TokenId(id) => members.jti = Some(id),
+            RevocationTarget::TokenDigest(digest) => members.token_sha256 = Some(base64url::encode(&digest).into()),
+            RevocationTarget::Session(id) => members.sid = Some(id),
+            RevocationTarget::Subject(id) => members.sub = Some(id),
+            RevocationTarget::Client(id) => members.client_id = Some(id),
+            RevocationTarget::Grant(id) => members.grant = Some(id),
+            RevocationTarget::Actor(id) => members.act = Some(id),
+            RevocationTarget::Issuer => members.issuer_wide = true,
         }
-        wire
+        members
     }
 }
 
-impl From<RevocationEvent> for Wire {
+impl From<RevocationEvent> for RevocationMembers {
     fn from(event: RevocationEvent) -> Self {
         let (happened, revocation) = match event {
             RevocationEvent::Revoked(revocation) => (Happened::Revoke, revocation),
@@ -105,12 +113,19 @@ impl From<RevocationEvent> for Wire {
     }
 }
 
-impl Wire {
-    fn revocation(self) -> Result<Revocation, WireError> {
+impl RevocationMembers {
+    /// The names that it gives its target.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        let Self { jti, token, token_sha256, sid, sub, client_id, grant, act, .. } = self;
+        [jti, token, token_sha256, sid, sub, client_id, grant, act].into_iter().filter_map(Option::as_deref)
+    }
+
+    fn revocation(self) -> Result<Revocation, MembersError> {
         let digest = self.token_sha256.map(|text| digest(&text)).transpose()?;
         let mut targets = [
             self.jti.map(RevocationTarget::TokenId),
             digest.map(RevocationTarget::TokenDigest),
+            self.token.map(|text| RevocationTarget::TokenDigest(Revocation::digest(text.as_bytes()))),
             self.sid.map(RevocationTarget::Session),
             self.sub.map(RevocationTarget::Subject),
             self.client_id.map(RevocationTarget::Client),
@@ -120,7 +135,7 @@ impl Wire {
         ]
         .into_iter()
         .flatten();
-        let (Some(target), None) = (targets.next(), targets.next()) else { return Err(WireError::Target) };
+        let (Some(target), None) = (targets.next(), targets.next()) else { return Err(MembersError::Target) };
         let mut revocation = Revocation::new(self.iss.as_deref(), target);
         if let Some(seconds) = self.issued_up_to {
             revocation = revocation.issued_up_to(UnixTime::from_secs(seconds));
@@ -135,25 +150,25 @@ impl Wire {
     }
 }
 
-fn digest(text: &str) -> Result<[u8; 32], WireError> {
-    base64url::decode(text.as_bytes()).and_then(|bytes| bytes.try_into().ok()).ok_or(WireError::Digest)
+fn digest(text: &str) -> Result<[u8; 32], MembersError> {
+    base64url::decode(text.as_bytes()).and_then(|bytes| bytes.try_into().ok()).ok_or(MembersError::Digest)
 }
 
-impl TryFrom<Wire> for Revocation {
-    type Error = WireError;
+impl TryFrom<RevocationMembers> for Revocation {
+    type Error = MembersError;
 
-    fn try_from(wire: Wire) -> Result<Self, WireError> {
-        if wire.event.is_some() { Err(WireError::Event) } else { wire.revocation() }
+    fn try_from(members: RevocationMembers) -> Result<Self, MembersError> {
+        if members.event.is_some() { Err(MembersError::Event) } else { members.revocation() }
     }
 }
 
-impl TryFrom<Wire> for RevocationEvent {
-    type Error = WireError;
+impl TryFrom<RevocationMembers> for RevocationEvent {
+    type Error = MembersError;
 
     /// What does not say otherwise is revoked.
-    fn try_from(wire: Wire) -> Result<Self, WireError> {
-        let event = wire.event.unwrap_or_default();
-        let revocation = wire.revocation()?;
+    fn try_from(members: RevocationMembers) -> Result<Self, MembersError> {
+        let event = members.event.unwrap_or_default();
+        let revocation = members.revocation()?;
         Ok(match event {
             Happened::Revoke => Self::Revoked(revocation),
             Happened::Suspend => Self::Suspended(revocation),
@@ -201,6 +216,8 @@ mod tests {
             assert_eq!(serde_json::to_string(&event).unwrap(), json);
             assert_eq!(serde_json::from_str::<RevocationEvent>(json).unwrap(), event);
         }
+        let text = RevocationEvent::Revoked(Revocation::token("text"));
+        assert_eq!(serde_json::from_str::<RevocationEvent>(r#"{"token":"text"}"#).unwrap(), text);
         let bare = r#"{"jti":"t"}"#;
         assert_eq!(serde_json::from_str::<Revocation>(bare).unwrap(), Revocation::token_id(None, "t"));
         assert_eq!(serde_json::to_string(&Revocation::token_id(None, "t")).unwrap(), bare);
@@ -213,6 +230,10 @@ mod tests {
             r#"{"iss":"i"}"#,
             r#"{"iss":"i","issuer_wide":false}"#,
             r#"{"jti":null}"#,
+            r#"{"jti":"t","sid":null}"#,
+            r#"{"jti":"t","iss":null}"#,
+            r#"{"sub":"u","issued_up_to":null}"#,
+            r#"{"jti":"t","token":"text"}"#,
             r#"{"jti":"t","sid":"s"}"#,
             r#"{"jti":"t","issuer_wide":true}"#,
             r#"{"jti":"t","jti":"u"}"#,

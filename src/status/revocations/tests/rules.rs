@@ -312,6 +312,28 @@ fn a_wall_clock_that_was_wrong_for_a_while_loses_nothing_threat_14() {
     clock.step_wall_to(at(3600));
     index.revoke(Revocation::token_id(A, "even more"));
     assert!(refused(&index, &token));
+    // The same where there is room, and the table grows.
+    let clock = ManualClock::new();
+    let index = Revocations::builder().clock(clock.clone()).build().unwrap();
+    let name = |number: u64| format!("t-{number}");
+    for number in 0..1000 {
+        index.revoke(Revocation::token_id(A, &name(number)).expires_at(NOW.saturating_add(seconds(600))));
+    }
+    clock.step_wall_to(NOW.saturating_add(seconds(365 * 86_400)));
+    (1000..3000).for_each(|number| index.revoke(Revocation::token_id(A, &name(number))));
+    assert!((0..3000).all(|number| refused(&index, &aged(1, "jti", name(number)))));
+}
+
+#[test]
+fn a_growing_table_forgets_what_is_over_threat_14() {
+    let clock = ManualClock::new();
+    let index = Revocations::builder().clock(clock.clone()).build().unwrap();
+    for number in 0..100_000 {
+        clock.advance(seconds(1));
+        let expiry = clock.now().wall().saturating_add(seconds(60));
+        index.revoke(Revocation::token_id(A, &format!("t-{number}")).expires_at(expiry));
+    }
+    assert!(index.len() < 2000 && index.coarsened() == 0, "360 of them may be alive: {}", index.len());
 }
 
 #[test]

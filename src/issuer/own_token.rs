@@ -40,7 +40,6 @@ pub(super) struct OwnToken {
 pub(super) struct OwnBearer {
     header: HeaderValue,
     number: u64,
-    since: Duration,
 }
 
 struct Shared {
@@ -56,16 +55,22 @@ struct State {
     held: Option<Held>,
     /// How many requests have begun.
     begun: u64,
-    /// The number of the one that is under way.
-    in_flight: Option<u64>,
+    in_flight: Option<InFlight>,
     /// Requests that failed since the last one that did not.
     failures: u32,
     trouble: Option<Trouble>,
     /// Whether anybody wanted the token since it was fetched.
     is_used: bool,
-    /// Tokens that were refused one soon after the other, and until when no other is dropped for that.
+    /// Tokens that were refused with less than an hour between, and until when no other is dropped for that.
     refusals: u32,
     refusable_from: Duration,
+}
+
+/// The request that is under way.
+#[derive(Clone, Copy)]
+struct InFlight {
+    number: u64,
+    since: Duration,
 }
 
 struct Held {
@@ -148,7 +153,8 @@ impl OwnToken {
         if now < state.refusable_from {
             return false;
         }
-        if now.saturating_sub(bearer.since) >= HOUR {
+        // An hour without a refusal that could have been heard: the server is not one that refuses them all.
+        if now.saturating_sub(state.refusable_from) >= HOUR {
             state.refusals = 0;
         }
         state.held = None;
@@ -199,9 +205,9 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn begin(self: &Arc<Self>, state: &mut State) -> Flight {
+    fn begin(self: &Arc<Self>, state: &mut State, now: Duration) -> Flight {
         state.begun += 1;
-        state.in_flight = Some(state.begun);
+        state.in_flight = Some(InFlight { number: state.begun, since: now });
         Flight { shared: Arc::clone(self), number: state.begun }
     }
 
@@ -213,27 +219,38 @@ impl Shared {
             state.trouble.as_ref().filter(|trouble| now < trouble.until).map(|trouble| Arc::clone(&trouble.error));
         let held = state.held.as_ref().filter(|held| now < held.expires_at);
         let held = held.map(|held| (held.bearer.clone(), now >= held.renew_at));
-        match (held, state.in_flight, trouble) {
+        // One that should have been given up is not waited for: those who do may all be less patient than it is late.
+        let in_flight = state.in_flight.filter(|flight| now.saturating_sub(flight.since) < PATIENCE);
+        match (held, in_flight, trouble) {
             // The task that should have renewed it may be gone with its runtime.
-            (Some((bearer, true)), None, None) => Next::TakeAndRenew(bearer, self.begin(&mut state)),
+            (Some((bearer, true)), None, None) => Next::TakeAndRenew(bearer, self.begin(&mut state, now)),
             (Some((bearer, _)), _, _) => Next::Take(bearer),
-            (None, Some(number), _) => Next::Wait(number),
+            (None, Some(flight), _) => Next::Wait(flight.number),
             (None, None, Some(error)) => Next::Fail(error),
-            (None, None, None) => Next::Begin(self.begin(&mut state)),
+            (None, None, None) => Next::Begin(self.begin(&mut state, now)),
         }
     }
 
     /// Why that request or a later one failed, if it did and there is no token nevertheless.
     fn trouble_of(&self, number: u64) -> Option<SharedError> {
+        let now = self.clock.now().monotonic();
         let state = self.state();
-        let trouble = state.trouble.as_ref().filter(|trouble| trouble.number >= number && state.held.is_none());
+        let is_there = state.held.as_ref().is_some_and(|held| now < held.expires_at);
+        let trouble = state.trouble.as_ref().filter(|trouble| trouble.number >= number && !is_there);
         trouble.map(|trouble| Arc::clone(&trouble.error))
     }
 
     /// Notes what a request came to, unless that is known, and wakes those who wait for it.
     fn end(&self, number: u64, started: Duration, outcome: Result<Granted, ClientError>) {
         match outcome {
-            Ok(granted) => self.succeeded(number, started, granted),
+            Ok(granted) => {
+                let now = self.clock.now().monotonic();
+                if started.saturating_add(granted.lifetime) > now {
+                    self.succeeded(number, started, granted);
+                } else {
+                    self.failed(number, now, ClientError::Expired(granted.lifetime));
+                }
+            }
             // Reads no clock: it may be one that panicked.
             Err(ClientError::Abandoned) => self.failed(number, Duration::ZERO, ClientError::Abandoned),
             Err(error) => self.failed(number, self.clock.now().monotonic(), error),
@@ -251,9 +268,9 @@ impl Shared {
         let renew_at = started.saturating_add(jittered(lifetime.saturating_sub(lead(lifetime))));
         let expires_at = started.saturating_add(lifetime);
         let mut state = self.state();
-        state.in_flight = state.in_flight.filter(|current| *current != number);
+        state.in_flight = state.in_flight.filter(|current| current.number != number);
         if state.held.as_ref().is_none_or(|held| held.bearer.number < number) {
-            let bearer = OwnBearer { header, number, since: started };
+            let bearer = OwnBearer { header, number };
             state.held = Some(Held { bearer, renew_at, expires_at });
             state.failures = 0;
             state.trouble = None;
@@ -263,7 +280,7 @@ impl Shared {
 
     fn failed(&self, number: u64, now: Duration, error: ClientError) {
         let mut state = self.state();
-        if state.in_flight != Some(number) {
+        if state.in_flight.is_none_or(|current| current.number != number) {
             return;
         }
         state.in_flight = None;
@@ -296,7 +313,7 @@ impl Shared {
                     return None;
                 }
                 if now >= due {
-                    return if state.is_used { Some(self.begin(&mut state)) } else { None };
+                    return if state.is_used { Some(self.begin(&mut state, now)) } else { None };
                 }
                 due
             };

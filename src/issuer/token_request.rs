@@ -66,6 +66,9 @@ pub enum ClientError {
     /// No answer in time.
     #[error("no token within {0:?}")]
     TimedOut(Duration),
+    /// The token was over before it was here.
+    #[error("the token lasts {0:?}, and was longer on its way")]
+    Expired(Duration),
     /// A client assertion could not be signed.
     #[error("the client assertion could not be signed")]
     Signing,

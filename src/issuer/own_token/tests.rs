@@ -319,3 +319,100 @@ async fn the_token_endpoint_is_discovered_when_it_is_needed_and_again_when_it_ha
     assert!(world.token.get().await.is_ok());
     assert_eq!(world.issuer.asked().metadata, 2);
 }
+
+#[tokio::test]
+async fn a_server_that_refuses_every_token_costs_one_an_hour_threat_22() {
+    let world = World::new();
+    world.issuer.set_token_lifetime(24 * HOUR);
+    for _ in 0..3 * 24 * 60 {
+        let bearer = world.token.get().await.unwrap();
+        if world.token.refused(&bearer) {
+            world.token.get().await.unwrap();
+        }
+        world.advance(60).await;
+    }
+    assert!(world.asked() <= 3 * 24 + 10, "{}", world.asked());
+}
+
+#[tokio::test]
+async fn refusals_long_ago_do_not_delay_the_next_renewal() {
+    let world = World::new();
+    let refuse = async || {
+        let bearer = world.token.get().await.unwrap();
+        world.token.refused(&bearer)
+    };
+    for _ in 0..10 {
+        assert!(refuse().await, "the pause after the last one is over");
+        for _ in 0..150 {
+            world.token.get().await.unwrap();
+            world.advance(60).await;
+        }
+    }
+    assert!(refuse().await);
+    assert!(!refuse().await);
+    world.advance(60).await;
+    assert!(refuse().await, "a minute, as after the first one");
+}
+
+#[tokio::test]
+async fn a_token_that_is_over_when_it_arrives_is_a_failure_and_is_not_fetched_without_pause_threat_22() {
+    let world = World::new();
+    world.issuer.set_token_lifetime(SECOND);
+    world.issuer.fault(Target::Token, Fault::Slow(2 * SECOND));
+    for _ in 0..60 {
+        tokio::select! {
+            biased;
+            answer = world.token.get() => assert!(answer.is_err()),
+            () = world.clock.settle() => {}
+        }
+        world.advance(1).await;
+    }
+    assert!(world.asked() <= 7, "{}", world.asked());
+}
+
+#[test]
+fn without_a_runtime_an_expired_token_is_an_error_and_no_endless_loop() {
+    let world = World::new();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async { assert_eq!(world.number().await, 1) });
+    drop(runtime);
+    world.clock.advance(2 * HOUR);
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let token = Arc::clone(&world.token);
+    std::thread::spawn(move || {
+        let mut get = std::pin::pin!(token.get());
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        sender.send(std::future::Future::poll(get.as_mut(), &mut context).map(|answer| answer.is_err())).unwrap();
+    });
+    let answer = receiver.recv_timeout(Duration::from_secs(10)).expect("an endless loop");
+    assert_eq!(answer, std::task::Poll::Ready(true));
+}
+
+#[test]
+fn impatient_callers_do_not_wait_for_ever_for_a_runtime_that_stands_still() {
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let world = World::new();
+    let held = world.issuer.hold(Target::Token);
+    let (stopped, running) = (runtime(), runtime());
+    stopped.block_on(async {
+        tokio::select! {
+            biased;
+            _ = world.token.get() => panic!("it is held"),
+            () = held.arrived() => {}
+        }
+    });
+    held.release();
+    // As a status source is asked: an attempt is given up after a second.
+    let fetched = running.block_on(async {
+        for _ in 0..10 {
+            tokio::select! {
+                biased;
+                answer = world.token.get() => return answer.unwrap().number,
+                () = world.clock.settle() => {}
+            }
+            world.clock.advance(SECOND);
+        }
+        0
+    });
+    assert_eq!(fetched, 2);
+}

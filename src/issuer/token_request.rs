@@ -9,11 +9,7 @@ use serde_json::Value;
 
 use super::{
     ClientAuthenticationError, ClientCredentials, Endpoint, EndpointError, Environment, Published, TransportError,
-    authentication::is_bearer,
-    authenticator::Method,
-    form::Form,
-    place::{Place, PlaceError},
-    retry_after::retry_after,
+    authentication::is_bearer, authenticator::Method, form::Form, place::Place, retry_after::retry_after,
 };
 
 /// More than any token that fits into a header.
@@ -117,11 +113,7 @@ impl TokenRequest {
 
     /// Asks once, without bounding the time.
     pub(super) async fn send(&self) -> Result<Granted, ClientError> {
-        let endpoint = self.place.locate().await.map_err(|error| match error {
-            PlaceError::TimedOut | PlaceError::Discovery(_) | PlaceError::NotPublished(_) | PlaceError::Panicked => {
-                ClientError::Discovery(error.into())
-            }
-        })?;
+        let endpoint = self.place.locate().await.map_err(|error| ClientError::Discovery(error.into()))?;
         let Environment { transport, clock } = &self.environment;
         let (mut headers, mut form) = (HeaderMap::new(), self.form.clone());
         headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));

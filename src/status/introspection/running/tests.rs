@@ -80,6 +80,7 @@ async fn an_endpoint_that_is_gone_or_silent_is_looked_up_again() {
     for (fault, questions) in
         [(Fault::Status(404), 1), (Fault::Status(410), 1), (Fault::Reset, 3), (Fault::Status(500), 3)]
     {
+        world.clock.advance(Duration::from_secs(5));
         world.issuer.reset_asked();
         world.issuer.fault(Target::Introspection, fault);
         for _ in 0..questions {
@@ -91,6 +92,7 @@ async fn an_endpoint_that_is_gone_or_silent_is_looked_up_again() {
         assert_eq!(world.issuer.asked().metadata, 1);
     }
     // A server whose time is over counts as silent.
+    world.clock.advance(Duration::from_secs(5));
     world.issuer.reset_asked();
     world.issuer.fault(Target::Introspection, Fault::Hang);
     for _ in 0..3 {
@@ -103,6 +105,18 @@ async fn an_endpoint_that_is_gone_or_silent_is_looked_up_again() {
     world.issuer.heal();
     assert_eq!(ask(&source, &token).await, Ok(true));
     assert_eq!(world.issuer.asked().metadata, 1);
+}
+
+#[tokio::test]
+async fn a_server_that_knows_no_token_by_404_is_not_asked_for_its_metadata_each_time_threat_22() {
+    let world = World::new();
+    let source = world.source(Introspection::discover(basic()));
+    world.issuer.fault(Target::Introspection, Fault::Status(404));
+    for _ in 0..100 {
+        assert!(ask(&source, "junk").await.is_err());
+        world.clock.advance(Duration::from_millis(100));
+    }
+    assert_eq!((world.issuer.asked().introspection, world.issuer.asked().metadata), (100, 2));
 }
 
 #[test]

@@ -117,11 +117,7 @@ impl ClientCredentials {
 
     /// Adds what tells the token from others: which client's it is, and what was asked for.
     pub(super) fn add_to(&self, digest: Sha256) -> Sha256 {
-        let place = match &self.place {
-            PlaceSource::Url(url) => url.as_str(),
-            PlaceSource::Discovery => "",
-        };
-        self.form().add_to(self.authentication.add_to(digest).piece(place.as_bytes()))
+        self.form().add_to(self.place.add_to(self.authentication.add_to(digest)))
     }
 
     pub(super) fn check(&self) -> Result<(), ClientAuthenticationError> {

@@ -6,13 +6,14 @@ use url::{Host, Url};
 
 /// The URL of an authorization server or of one of its endpoints.
 ///
-/// `https` anywhere; `http` on loopback alone, where nobody is in between. No user name, password or fragment.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// `https` anywhere; `http` on loopback alone, where nobody is in between. No user name, password or fragment. What it
+/// shows of itself, by `Display` and `Debug`, has no query: some services want their key there.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Endpoint {
     url: Url,
 }
 
-/// Why a URL is not an [`Endpoint`]; the offending text is in the message.
+/// Why a URL is not an [`Endpoint`]; the offending text is in the message, less what could be a secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum EndpointError {
@@ -36,20 +37,17 @@ impl Endpoint {
     /// # Errors
     /// Where the text is not an absolute URL, is not `https` (or `http` on loopback), or carries credentials.
     pub fn parse(text: &str) -> Result<Self, EndpointError> {
-        let not_a_url = || EndpointError::NotAUrl(without_user_info(text));
+        let not_a_url = || EndpointError::NotAUrl(shown(text));
         let url = Url::parse(text).map_err(|_| not_a_url())?;
         if !url.username().is_empty() || url.password().is_some() || url.fragment().is_some() {
-            // The password is not repeated in the message.
-            let mut shown = url;
-            let _ = shown.set_password(None);
-            return Err(EndpointError::Decorated(shown.into()));
+            return Err(EndpointError::Decorated(shown(url.as_str())));
         }
         let endpoint = Self { url };
         match endpoint.url.scheme() {
             _ if endpoint.url.host().is_none() => Err(not_a_url()),
             "https" => Ok(endpoint),
             "http" if endpoint.is_loopback() => Ok(endpoint),
-            "http" => Err(EndpointError::NotHttps(text.to_owned())),
+            "http" => Err(EndpointError::NotHttps(shown(text))),
             _ => Err(not_a_url()),
         }
     }
@@ -58,7 +56,7 @@ impl Endpoint {
     pub(crate) fn parse_published(&self, text: &str) -> Result<Self, EndpointError> {
         let endpoint = Self::parse(text)?;
         if endpoint.points_inward() && !self.points_inward() {
-            return Err(EndpointError::PointsInward(text.to_owned()));
+            return Err(EndpointError::PointsInward(shown(text)));
         }
         Ok(endpoint)
     }
@@ -77,7 +75,7 @@ impl Endpoint {
         Self { url }
     }
 
-    /// The URL as text.
+    /// The whole URL, with its query.
     #[must_use]
     pub fn as_str(&self) -> &str {
         self.url.as_str()
@@ -85,7 +83,7 @@ impl Endpoint {
 
     /// The URL as the `http` crate holds it.
     pub(crate) fn to_uri(&self) -> Result<http::Uri, EndpointError> {
-        self.as_str().parse().map_err(|_| EndpointError::NotAUrl(self.as_str().to_owned()))
+        self.as_str().parse().map_err(|_| EndpointError::NotAUrl(self.to_string()))
     }
 
     fn is_loopback(&self) -> bool {
@@ -119,17 +117,32 @@ impl Endpoint {
     }
 }
 
-/// A text that is no URL, less what would have been a user name and a password.
-fn without_user_info(text: &str) -> String {
-    match text.rsplit_once('@') {
+/// As much of a URL, or of a text that should have been one, as may be in logs: neither user name nor password, neither
+/// query nor fragment, and no more than a line of what a stranger may have written.
+pub(super) fn shown(text: &str) -> String {
+    const LONGEST: usize = 200;
+    // A password may hold what ends a path.
+    let text = match text.rsplit_once('@') {
         Some((before, rest)) => format!("{}…@{rest}", before.split_once("//").map_or("", |(scheme, _)| scheme)),
         None => text.to_owned(),
+    };
+    let path = text.split(['?', '#']).next().unwrap_or_default();
+    let mut shown: String = path.chars().take(LONGEST).collect();
+    if shown.len() < text.len() {
+        shown.push('…');
     }
+    shown
 }
 
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+        f.write_str(&shown(self.as_str()))
+    }
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Endpoint({self})")
     }
 }
 
@@ -163,10 +176,31 @@ mod tests {
             "https://user:secret@idp.example:99999",
             "user:secret@idp.example",
             "https://user:secret@",
+            "https://secret@idp.example",
+            "https://secret:@idp.example",
+            "https://user:se?secret#/cret@idp.example:99999",
+            "http://idp.example/introspect?code=secret",
+            "ftp://idp.example/?secret",
             "https://idp.example#x",
         ] {
             let error = Endpoint::parse(bad).expect_err(bad).to_string();
             assert!(!error.contains("secret"), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_is_shown_of_an_endpoint_has_no_query_and_is_no_longer_than_a_line_threat_29() {
+        let keyed = Endpoint::parse("https://idp.example/introspect?code=secret").unwrap();
+        assert_eq!(keyed.as_str(), "https://idp.example/introspect?code=secret");
+        assert_eq!(keyed.to_string(), "https://idp.example/introspect…");
+        assert_eq!(format!("{keyed:?}"), "Endpoint(https://idp.example/introspect…)");
+        let plain = Endpoint::parse("https://idp.example/introspect").unwrap();
+        assert_eq!(plain.to_string(), plain.as_str());
+        let long = "x".repeat(100_000);
+        for text in [long.clone(), format!("http://{long}"), format!("https://[::1]/{long}"), format!("ftp://a@{long}")]
+        {
+            let error = keyed.parse_published(&text).expect_err("not one to ask").to_string();
+            assert!(error.len() < 400, "{}", error.len());
         }
     }
 

@@ -5,7 +5,7 @@ use http::{Request, StatusCode, header};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Endpoint, EndpointError, Transport, TransportError};
+use super::{Endpoint, EndpointError, Transport, TransportError, endpoint::shown};
 
 /// Real metadata documents have a few kilobytes.
 const MAX_METADATA: usize = 256 * 1024;
@@ -61,7 +61,7 @@ pub(crate) async fn discover(
     issuer: &str,
     wanted: Published,
 ) -> Result<Option<Endpoint>, DiscoveryError> {
-    let base = Endpoint::parse(issuer).map_err(|source| DiscoveryError::Endpoint { url: issuer.to_owned(), source })?;
+    let base = Endpoint::parse(issuer).map_err(|source| DiscoveryError::Endpoint { url: shown(issuer), source })?;
     let places =
         [base.well_known_inserted("oauth-authorization-server"), base.well_known_appended("openid-configuration")];
     let [first, second] = &places;
@@ -83,7 +83,7 @@ async fn fetch(
     expected: &str,
     wanted: Published,
 ) -> Result<Option<Endpoint>, DiscoveryError> {
-    let url = || place.as_str().to_owned();
+    let url = || place.to_string();
     let mut request = Request::new(Bytes::new());
     *request.uri_mut() = place.to_uri().map_err(|source| DiscoveryError::Endpoint { url: url(), source })?;
     request.headers_mut().insert(header::ACCEPT, header::HeaderValue::from_static("application/json"));

@@ -1,14 +1,18 @@
 //! A URL, or an issuer whose metadata name it → the endpoint to ask, remembered until it proves wrong.
 
 use std::{
+    fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use tokio::sync::watch;
 
-use super::{DiscoveryError, Endpoint, EndpointError, Environment, Published, discover};
-use crate::tasks::{TaskSet, caught};
+use super::{DiscoveryError, Endpoint, EndpointError, Environment, Published, discover, endpoint::shown};
+use crate::{
+    crypto::Sha256,
+    tasks::{TaskSet, caught},
+};
 
 /// Discovery is given up after this.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -20,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(6);
 const COOLDOWN: Duration = Duration::from_secs(5);
 
 /// An endpoint as configured.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) enum PlaceSource {
     Url(String),
     Discovery,
@@ -29,7 +33,8 @@ pub(crate) enum PlaceSource {
 /// Where an endpoint is. What it does in the background ends with it.
 #[derive(Debug)]
 pub(crate) enum Place {
-    Url(Endpoint),
+    /// Known, and its name.
+    Url(Endpoint, Box<str>),
     Discovered(Discovered),
 }
 
@@ -108,7 +113,11 @@ impl PlaceSource {
         environment: &Environment,
     ) -> Result<Place, InvalidPlace> {
         match self {
-            Self::Url(url) => Endpoint::parse(url).map(Place::Url).map_err(InvalidPlace::Endpoint),
+            Self::Url(url) => {
+                let endpoint = Endpoint::parse(url).map_err(InvalidPlace::Endpoint)?;
+                let name = endpoint.to_string().into();
+                Ok(Place::Url(endpoint, name))
+            }
             Self::Discovery => {
                 let issuer = issuer.ok_or(InvalidPlace::NoIssuer)?;
                 Endpoint::parse(issuer).map_err(InvalidPlace::Endpoint)?;
@@ -118,13 +127,30 @@ impl PlaceSource {
             }
         }
     }
+
+    /// Adds what tells it from other places, but for the issuer.
+    pub(super) fn add_to(&self, digest: Sha256) -> Sha256 {
+        match self {
+            Self::Url(url) => digest.piece(url.as_bytes()),
+            Self::Discovery => digest.piece(b""),
+        }
+    }
+}
+
+impl fmt::Debug for PlaceSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Url(url) => write!(f, "Url({})", shown(url)),
+            Self::Discovery => f.write_str("Discovery"),
+        }
+    }
 }
 
 impl Place {
     /// The endpoint. Metadata are asked for where it is not known, by one at a time, and not soon after a failure.
     pub(crate) async fn locate(&self) -> Result<Endpoint, PlaceError> {
         match self {
-            Self::Url(endpoint) => Ok(endpoint.clone()),
+            Self::Url(endpoint, _) => Ok(endpoint.clone()),
             Self::Discovered(discovered) => discovered.locate().await,
         }
     }
@@ -141,11 +167,19 @@ impl Place {
         }
     }
 
-    /// What tells it from other places: the URL, or the issuer.
+    /// What it is called in logs: the URL without its query, or the issuer.
     pub(crate) fn name(&self) -> &str {
         match self {
-            Self::Url(endpoint) => endpoint.as_str(),
+            Self::Url(_, name) => name,
             Self::Discovered(discovered) => &discovered.shared.issuer,
+        }
+    }
+
+    /// Adds what tells it from other places: the URL, or the issuer.
+    pub(crate) fn add_to(&self, digest: Sha256) -> Sha256 {
+        match self {
+            Self::Url(endpoint, _) => digest.piece(endpoint.as_str().as_bytes()),
+            Self::Discovered(discovered) => digest.piece(discovered.shared.issuer.as_bytes()),
         }
     }
 }

@@ -125,7 +125,7 @@ impl TokenRequest {
             Err(source) => {
                 // It may have moved.
                 self.place.forget();
-                return Err(ClientError::Transport { url: endpoint.as_str().to_owned(), source });
+                return Err(ClientError::Transport { url: endpoint.to_string(), source });
             }
         };
         if matches!(answer.status(), StatusCode::NOT_FOUND | StatusCode::GONE | StatusCode::METHOD_NOT_ALLOWED) {
@@ -148,7 +148,7 @@ fn judge(
     answer: &Response<Bytes>,
     retry_after: impl FnOnce() -> Option<Duration>,
 ) -> Result<Granted, ClientError> {
-    let url = || endpoint.as_str().to_owned();
+    let url = || endpoint.to_string();
     let malformed = |reason| ClientError::Malformed { url: url(), reason };
     let status = answer.status();
     if status != StatusCode::OK {
@@ -222,7 +222,7 @@ mod tests {
     use super::*;
 
     fn judged(status: u16, body: &str) -> Result<Granted, ClientError> {
-        let endpoint = Endpoint::parse("https://idp.example/token").unwrap();
+        let endpoint = Endpoint::parse("https://idp.example/token?code=s3cret").unwrap();
         let answer = Response::builder().status(status).body(Bytes::from(body.to_owned())).unwrap();
         judge(&endpoint, &answer, || None)
     }
@@ -277,9 +277,9 @@ mod tests {
     fn an_error_shows_a_code_that_is_known_and_nothing_else_threat_29() {
         let said = |body: &str| judged(403, body).err().unwrap().to_string();
         let body = r#"{"error":"unauthorized_client","error_description":"the secret s3cret"}"#;
-        assert_eq!(said(body), "https://idp.example/token answered 403 Forbidden unauthorized_client");
+        assert_eq!(said(body), "https://idp.example/token… answered 403 Forbidden unauthorized_client");
         for body in [r#"{"error":"s3cret"}"#, "s3cret", r#"{"error":{"s3cret":1}}"#] {
-            assert_eq!(said(body), "https://idp.example/token answered 403 Forbidden without an error code");
+            assert_eq!(said(body), "https://idp.example/token… answered 403 Forbidden without an error code");
         }
     }
 }

@@ -104,8 +104,8 @@ pub(super) async fn fetch(
         memory.endpoint = located;
         return Ok(Fetched { changed: None, fresh_for: if memory.is_empty { soon } else { fresh_for } });
     }
-    let set = KeySet::read(answer.body(), rules)
-        .map_err(|source| FetchError::Keys { url: endpoint.as_str().to_owned(), source })?;
+    let set =
+        KeySet::read(answer.body(), rules).map_err(|source| FetchError::Keys { url: endpoint.to_string(), source })?;
     memory.endpoint = located;
     memory.etag = answer.headers().get(header::ETAG).map(|tag| (endpoint, tag.clone()));
     memory.body = Some(answer.into_body());
@@ -138,7 +138,7 @@ async fn ask(
     transport: &dyn Transport,
     memory: &Memory,
 ) -> Result<http::Response<Bytes>, FetchError> {
-    let url = || endpoint.as_str().to_owned();
+    let url = || endpoint.to_string();
     let mut request = Request::new(Bytes::new());
     *request.uri_mut() = endpoint.to_uri().map_err(|error| FetchError::Discovery(error.into()))?;
     let accept = HeaderValue::from_static("application/jwk-set+json, application/json");

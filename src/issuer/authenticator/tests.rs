@@ -242,8 +242,15 @@ async fn nothing_secret_is_in_what_is_shown_of_it_threat_29() {
         assert_eq!(format!("{authenticator:?}"), shown);
         assert_eq!(authenticator.client_id(), authentication.client_id());
     }
-    let shown = format!("{credentials:#?}");
-    assert!(!shown.contains(secret), "{shown}");
+    let keyed = |url: String| ClientCredentials::at(url, basic.clone());
+    for credentials in [
+        credentials,
+        keyed(format!("https://idp.example/t/token?code={secret}")),
+        keyed(format!("https://{secret}:{secret}@idp.example")),
+    ] {
+        let shown = format!("{credentials:#?}");
+        assert!(!shown.contains(secret), "{shown}");
+    }
     let (headers, _) = sent(&basic, None).await;
     assert!(!format!("{headers:?}").contains("Basic"), "{headers:?}");
 }

@@ -67,7 +67,7 @@ impl StatusSource for Running {
         let Inner { place, authenticator, extra, signed, .. } = &*self.0;
         let mut form = Form::default();
         extra.add_to(&mut form);
-        let digest = Sha256::new().piece(authenticator.fingerprint().as_bytes());
+        let digest = place.add_to(Sha256::new()).piece(authenticator.fingerprint().as_bytes());
         let digest = digest.piece(signed.as_ref().map_or("", |signed| &*signed.audience).as_bytes());
         format!("introspection at {} {}", place.name(), base64url::encode(&form.add_to(digest).finish()))
     }

@@ -128,6 +128,8 @@ fn what_tells_sources_apart_is_in_their_identity_and_no_secret_is_threat_23() {
     let identities: Vec<_> = [
         at(one, basic()),
         at("https://idp.example/2", basic()),
+        at("https://idp.example/2?code=s3cret", basic()),
+        at("https://idp.example/2?code=s3cret2", basic()),
         at(one, ClientAuthentication::basic("d", "s3cret")),
         at(one, ClientAuthentication::bearer("s3cret")),
         at(one, ClientAuthentication::bearer("s3cret2")),

@@ -61,6 +61,9 @@ pub enum ClientAuthenticationError {
     /// Assertions for nobody.
     #[error("the audience of client assertions is empty")]
     EmptyAudience,
+    /// An audience or a type of assertions, and a method that sends none.
+    #[error("{0} sends no client assertions, whose audience or type is configured")]
+    NoAssertions(&'static str),
     /// The token endpoint knows clients by a secret or a key alone (RFC 6749 §4.4).
     #[error("{0} cannot be used at a token endpoint to get a token with")]
     NotForTokenEndpoint(&'static str),
@@ -142,7 +145,7 @@ impl ClientAuthentication {
     }
 
     /// Whom client assertions are meant for, for servers that do not answer to their issuer identifier: many older ones
-    /// want the URL of their token endpoint. Without effect on other methods.
+    /// want the URL of their token endpoint. An error with other methods, when it is taken into use.
     #[must_use]
     pub fn audience(mut self, audience: &str) -> Self {
         self.audience = Some(audience.into());
@@ -150,7 +153,7 @@ impl ClientAuthentication {
     }
 
     /// Gives client assertions the `typ` of rfc7523bis, `client-authentication+jwt`, instead of `JWT`: better where the
-    /// server knows it, refused by some that do not. Without effect on other methods.
+    /// server knows it, refused by some that do not. An error with other methods, when it is taken into use.
     #[must_use]
     pub fn explicit_type(mut self) -> Self {
         self.has_explicit_type = true;
@@ -196,6 +199,10 @@ impl ClientAuthentication {
         use ClientAuthenticationError as Error;
         if self.audience.as_deref() == Some("") {
             return Err(Error::EmptyAudience);
+        }
+        let is_about_assertions = self.audience.is_some() || self.has_explicit_type;
+        if is_about_assertions && !matches!(self.method, Method::PrivateKeyJwt { .. }) {
+            return Err(Error::NoAssertions(self.name()));
         }
         match &self.method {
             Method::Basic { client_id, secret, is_encoded } => {

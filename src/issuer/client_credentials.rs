@@ -20,18 +20,20 @@ use crate::crypto::Sha256;
 /// minute (and never more than half of it), each time a little earlier by chance, so that replicas do not ask together.
 /// A token that nobody used since it was fetched is not renewed.
 ///
-/// Tokens of one hour are thus renewed after 53 to 59 minutes: 26 a day, 800 a month. Every replica of a service has its
-/// own, and in it every [`Introspection`](crate::status::Introspection) that is in use: **12 of them stay within 10,000 a
-/// month, 13 do not**, and restarts come on top. Tokens of a quarter of an hour cost four times as many. A server that says nothing of a token's life is taken to mean five minutes, which is
-/// more than 10,000 a month for one replica: let it say `expires_in`. What is said to last longer than a day is renewed daily.
+/// Tokens of one hour are thus renewed after 53 to 59 minutes: 26 a day, 800 a month. Every replica of a service has
+/// its own, and in it every [`Introspection`](crate::status::Introspection) that is in use: **12 of them stay within
+/// 10,000 a month, 13 do not**, and restarts come on top. Tokens of a quarter of an hour cost four times as many. A
+/// server that says nothing of a token's life is taken to mean five minutes, which is more than 10,000 a month for one
+/// replica: let it say `expires_in`. What is said to last longer than a day is renewed daily.
 ///
 /// # When it fails
 ///
-/// An attempt is given up after 5 seconds. Then nobody asks for a second, doubling with each failure up to a minute, or
-/// as long as the server says by `Retry-After` on 429 and 503, up to five minutes; who needs a token meanwhile gets the
-/// error at once. A token that is not yet over is used in the meantime. One that the endpoint refuses with 401 is
-/// dropped for a new one, once; if that is refused too, not again for a minute, doubling with each refusal up to an hour,
-/// until an hour has gone by without one.
+/// An attempt is given up after 5 seconds. Then nobody asks for a second, doubling with each failure up to a minute,
+/// or as long as the server says by `Retry-After` on 429 and 503, up to five minutes; who needs a token meanwhile gets
+/// the error at once. After an answer that came too late or was of no use, which may have been counted, the pauses go
+/// on doubling up to ten minutes. A token that is not yet over is used in the meantime. One that the endpoint refuses
+/// with 401 is dropped for a new one, once; if that is refused too, not again for a minute, doubling with each refusal
+/// up to an hour, until an hour has gone by without one.
 ///
 /// ```
 /// use portcullis::issuer::{ClientAuthentication, ClientCredentials};

@@ -289,7 +289,8 @@ impl Shared {
             _ => Duration::ZERO,
         };
         let is_counted = !matches!(error, ClientError::Abandoned);
-        let cooldown = if is_counted { asked_to.max(doubled(SECOND, state.failures, MINUTE)) } else { Duration::ZERO };
+        let longest = if error.may_have_cost_a_token() { 10 * MINUTE } else { MINUTE };
+        let cooldown = if is_counted { asked_to.max(doubled(SECOND, state.failures, longest)) } else { Duration::ZERO };
         state.failures = state.failures.saturating_add(u32::from(is_counted));
         let error = Arc::new(error);
         state.trouble = Some(Trouble { number, error: Arc::clone(&error), until: now.saturating_add(cooldown) });

@@ -76,6 +76,13 @@ pub enum ClientError {
     Panicked,
 }
 
+impl ClientError {
+    /// Whether the server may have granted a token, and counted it, nevertheless.
+    pub(super) const fn may_have_cost_a_token(&self) -> bool {
+        matches!(self, Self::Malformed { .. } | Self::TimedOut(_) | Self::Expired(_))
+    }
+}
+
 /// A token that was granted.
 pub(super) struct Granted {
     /// `Bearer`, and the token.

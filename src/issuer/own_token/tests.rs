@@ -316,3 +316,22 @@ async fn a_token_that_is_over_when_it_arrives_is_a_failure_and_is_not_fetched_wi
     }
     assert!(world.asked() <= 7, "{}", world.asked());
 }
+
+#[tokio::test]
+async fn answers_that_are_counted_and_of_no_use_do_not_use_up_a_month_s_tokens_in_a_day_threat_22() {
+    let useless = r#"{"access_token":"a","token_type":"DPoP"}"#;
+    let useless = Fault::Body { status: 200, content_type: "application/json".into(), body: useless.into() };
+    for fault in [useless, Fault::Hang] {
+        let world = World::new();
+        world.issuer.fault(Target::Token, fault);
+        for _ in 0..24 * 60 * 4 {
+            tokio::select! {
+                biased;
+                answer = world.token.get() => assert!(answer.is_err()),
+                () = world.clock.settle() => {}
+            }
+            world.advance(15).await;
+        }
+        assert!(world.asked() <= 24 * 6 + 10, "{}", world.asked());
+    }
+}

@@ -81,7 +81,9 @@ impl AuthorizerBuilder {
         self
     }
 
-    /// Your own HTTP client, for a private CA or a proxy. Its redirect policy counts; ours follows none.
+    /// Your own HTTP client, for a private CA or a proxy. Its redirect policy counts: give it
+    /// `reqwest::redirect::Policy::none()`, as ours has. One that follows redirects, as reqwest's do by default, repeats
+    /// tokens and client secrets wherever the answer says.
     pub fn http_client(self, client: reqwest::Client) -> Self {
         self.transport(HttpTransport::from(client))
     }

@@ -30,7 +30,7 @@ use tower_service::Service;
 
 use super::{Authorize, AuthorizeLayer};
 use crate::{
-    authorizer::{Authorizer, ConfigError, observe_refusal},
+    authorizer::{Authorizer, ConfigError},
     observe,
     policy::{AccessToken, Requirement},
     rejection::{JsonResponder, RejectionKind, RequestHead, Respond as _},
@@ -169,7 +169,7 @@ impl RevocationEndpoint {
         // The layer puts it there. Without the layer there is none, and nobody is let in.
         let Some(token) = request.extensions().get::<AccessToken>().cloned() else {
             let rejection = self.inner.authorizer.reject(RejectionKind::NoCredential);
-            observe_refusal(&rejection);
+            self.inner.authorizer.refused(&rejection);
             return JsonResponder::default().respond(&rejection, &RequestHead::of(&request));
         };
         let taken_in = async {

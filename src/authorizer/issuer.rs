@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use crate::{
+    credential::DEFAULT_MAX_LEN,
     crypto::Algorithm,
     keys::{KeySource, RefreshPolicy},
     status::{FeedPolicy, Introspection, OpaqueTokens, RevocationFeed, StatusPolicy, StatusSource},
@@ -74,7 +75,8 @@ impl Issuer {
     }
 
     /// The issuer of this identifier, none of whose tokens is verified here: its introspection endpoint is asked about each,
-    /// be it a JWT or opaque. What they look like can be said with [`opaque_tokens`](Self::opaque_tokens).
+    /// be it a JWT or opaque, of 16 to 16,384 characters. What they look like can be said with
+    /// [`opaque_tokens`](Self::opaque_tokens).
     pub fn introspected(identifier: &str, introspection: Introspection) -> IssuerWithoutAudience {
         IssuerWithoutAudience {
             identifier: Some(identifier.into()),
@@ -228,8 +230,8 @@ impl IssuerWithoutAudience {
     }
 
     fn with(self, audiences: Audiences) -> Issuer {
-        // Whoever is asked about each token is asked about opaque ones too.
-        let opaque = self.keys.is_absent().then(OpaqueTokens::default);
+        // Whoever is asked about each token is asked about opaque ones too. JWTs among them are long.
+        let opaque = self.keys.is_absent().then(|| OpaqueTokens::default().lengths(16..=DEFAULT_MAX_LEN));
         Issuer {
             identifier: self.identifier,
             keys: self.keys,

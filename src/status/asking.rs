@@ -226,7 +226,7 @@ impl Shared {
     /// How many tokens may be asked about at once, this one among them.
     pub(super) fn room_for(&self, question: &StatusQuestion) -> usize {
         // Tokens of which nothing is known must not crowd out the others.
-        if question.is_opaque() { self.policy.waiting / 2 } else { self.policy.waiting }
+        if question.is_opaque() { self.policy.waiting.div_ceil(2) } else { self.policy.waiting }
     }
 
     pub(super) fn breaker(&self) -> MutexGuard<'_, Breaker> {

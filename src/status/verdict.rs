@@ -98,7 +98,8 @@ fn about_jwt(
     if !is_same(token, claims) {
         return Ok(Verdict::Withdrawn(TokenError::OtherToken));
     }
-    if let Err(reason) = rules.check_life(claims.expires_at, claims.not_before, None, now) {
+    // When it was issued, the token says itself.
+    if let Err(reason) = rules.check_window(claims.expires_at, claims.not_before, now) {
         return Ok(Verdict::Withdrawn(reason));
     }
     if !rules.says_scopes(claims, payload) {

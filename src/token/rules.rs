@@ -131,15 +131,8 @@ impl TokenRules {
         issued_at: Option<UnixTime>,
         now: UnixTime,
     ) -> Result<(), TokenError> {
-        // RFC 7519 §4.1.4: "on or after which" it must not be accepted.
-        if expires_at.is_some_and(|end| now >= end.saturating_add(self.leeway)) {
-            return Err(TokenError::Expired);
-        }
-        let latest = now.saturating_add(self.leeway);
-        if not_before.is_some_and(|start| start > latest) {
-            return Err(TokenError::NotYetValid);
-        }
-        if issued_at.is_some_and(|issued| issued > latest) {
+        self.check_window(expires_at, not_before, now)?;
+        if issued_at.is_some_and(|issued| issued > now.saturating_add(self.leeway)) {
             return Err(TokenError::IssuedInFuture);
         }
         if let Some(max_age) = self.max_age {
@@ -147,6 +140,23 @@ impl TokenRules {
             if now.since(issued_at) > max_age.saturating_add(self.leeway) {
                 return Err(TokenError::TooOld);
             }
+        }
+        Ok(())
+    }
+
+    /// Whether `now` lies between the two, as far as they are said.
+    pub(crate) fn check_window(
+        &self,
+        expires_at: Option<UnixTime>,
+        not_before: Option<UnixTime>,
+        now: UnixTime,
+    ) -> Result<(), TokenError> {
+        // RFC 7519 §4.1.4: "on or after which" it must not be accepted.
+        if expires_at.is_some_and(|end| now >= end.saturating_add(self.leeway)) {
+            return Err(TokenError::Expired);
+        }
+        if not_before.is_some_and(|start| start > now.saturating_add(self.leeway)) {
+            return Err(TokenError::NotYetValid);
         }
         Ok(())
     }

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use portcullis::{
-    Issuer, RejectionKind, Requirement,
-    status::{OpaqueTokens, StatusError},
-    testing::{ManualClock, TokenBuilder},
+    Authorizer, Issuer, RejectionKind, Requirement, RouteTable, Unlisted,
+    issuer::ClientAuthentication,
+    status::{Introspection, OpaqueTokens, StatusError},
+    testing::{ManualClock, TestIssuer, TokenBuilder},
 };
 use serde_json::{Value, json};
 
@@ -173,4 +174,41 @@ async fn junk_is_not_worth_a_question_threat_22() {
     world.advance(Duration::from_secs(60)).await;
     assert!(verdict(&world, &expired, Requirement::authenticated()).await.is_err());
     assert_eq!(source.asked(), 1, "of these only the header of a JWT looks like an opaque token");
+}
+
+#[tokio::test]
+async fn a_jwt_is_as_old_as_it_says_itself_whatever_its_issuer_leaves_out() {
+    let source = Scripted::new(described(json!({})));
+    let change = |issuer: Issuer| issuer.status_source(source.clone()).max_token_age(Duration::from_secs(300));
+    let world = World::with(change, |builder| builder).await;
+    let token = world.issuer.token().build();
+    assert_eq!(verdict(&world, &token, Requirement::authenticated()).await.map(drop), OK);
+    let old = world.issuer.token().issued_at(portcullis::clock::UnixTime::from_secs(1_899_000_000)).build();
+    assert_eq!(verdict(&world, &old, Requirement::authenticated()).await.map(drop), INVALID);
+}
+
+#[tokio::test]
+async fn where_one_question_may_wait_it_may_be_about_an_opaque_token() {
+    let source = Scripted::new(described(json!({})));
+    let change = |issuer: Issuer| {
+        let policy = portcullis::status::StatusPolicy::default().concurrency(1, 1);
+        issuer.status_source(source.clone()).status_policy(policy).opaque_tokens(OpaqueTokens::default())
+    };
+    let world = World::with(change, |builder| builder).await;
+    assert_eq!(verdict(&world, OPAQUE, Requirement::authenticated()).await.map(drop), OK);
+}
+
+#[tokio::test]
+async fn a_long_jwt_that_only_its_issuer_can_read_is_asked_about() {
+    let issuer = TestIssuer::start().await;
+    issuer.register_client("api", "hush", ["tokens:read"]);
+    let client = ClientAuthentication::basic("api", "hush");
+    let introspection = Introspection::at(issuer.introspection_url(), client);
+    let trusted = Issuer::introspected(issuer.url(), introspection).audience(TokenBuilder::AUDIENCE);
+    let routes = RouteTable::builder().otherwise(Unlisted::Authenticated).unwrap();
+    let authorizer = Authorizer::builder().issuer(trusted).routes(routes).build().unwrap();
+    for (length, expected) in [(10, OK), (6000, OK), (16_000, Err(RejectionKind::InvalidRequest))] {
+        let token = issuer.token().claim("groups", "g".repeat(length)).build();
+        assert_eq!(crate::crowd::request(&authorizer, &token).await, expected, "{} characters", token.len());
+    }
 }

@@ -192,11 +192,10 @@ impl Shared {
             Err(error) => Err(error),
         };
         if judged.as_ref().err().is_none_or(StatusError::is_about_the_token) {
-            let mut breaker = self.breaker();
-            if breaker.is_open() {
+            let is_back = self.breaker().succeeded(asked_at);
+            if is_back {
                 observe::status_source_is_back(&self.label);
             }
-            breaker.succeeded();
         }
         match judged {
             Ok(word) => {

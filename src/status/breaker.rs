@@ -61,9 +61,16 @@ impl Breaker {
         matches!(self.state, State::Open { .. })
     }
 
-    /// There was an answer.
-    pub(super) fn succeeded(&mut self) {
+    /// There was an answer to a question of that time. One that left before the break was over left before it began, and
+    /// does not end it: whoever said "come back later" said so since. Whether this closed it.
+    pub(super) fn succeeded(&mut self, asked_at: Duration) -> bool {
+        let is_open = match self.state {
+            State::Open { until, .. } if asked_at < until => return false,
+            State::Open { .. } => true,
+            State::Closed { .. } => false,
+        };
         self.state = State::default();
+        is_open
     }
 
     /// There was none. Where this opens it, the caller is to be its prober.
@@ -150,7 +157,7 @@ mod tests {
         let (mut breaker, policy) = (Breaker::default(), policy());
         let fail = |breaker: &mut Breaker| breaker.failed(SECOND, None, &policy).is_some();
         assert!(!fail(&mut breaker) && !fail(&mut breaker));
-        breaker.succeeded();
+        breaker.succeeded(SECOND);
         assert!(!fail(&mut breaker) && !fail(&mut breaker) && breaker.may_ask(SECOND, &policy).is_ok());
         assert!(fail(&mut breaker), "the one that opens it is to probe");
         assert!(!fail(&mut breaker), "and nobody else");
@@ -195,7 +202,8 @@ mod tests {
         let (mut breaker, policy) = (Breaker::default(), policy());
         let first = breaker.failed(Duration::ZERO, Some(SECOND), &policy).unwrap();
         assert_eq!(breaker.probe_at(first), Some(SECOND));
-        breaker.succeeded();
+        assert!(!breaker.succeeded(SECOND / 2), "it was on its way");
+        assert!(breaker.succeeded(SECOND));
         assert_eq!(breaker.probe_at(first), None);
         let second = breaker.failed(SECOND, Some(2 * SECOND), &policy).unwrap();
         breaker.probe_failed(first, SECOND, Some(9 * SECOND), &policy);

@@ -9,7 +9,8 @@ use std::{
 };
 
 use portcullis::{
-    RejectionKind, Requirement,
+    Issuer, RejectionKind, Requirement,
+    authorizer::StatusReadiness,
     status::{OpaqueTokens, StatusAnswer, StatusError, StatusPolicy, StatusQuestion, StatusSource, TokenStatus},
 };
 use tokio::{sync::watch, task::JoinSet};
@@ -210,11 +211,12 @@ async fn what_was_learned_together_does_not_grow_old_together_threat_22() {
     assert_eq!(asked(SECOND * 3 / 2).await, 1000 - half);
 }
 
-/// Answers about JWTs at once, and about opaque tokens when it is told to; counts the latter.
+/// Answers about JWTs at once, as it is told to, and about opaque tokens when it is told to; counts the latter.
 #[derive(Clone, Debug)]
 struct SlowOnOpaque {
     asked: Arc<AtomicUsize>,
     gate: watch::Sender<bool>,
+    of_jwts: fn() -> Result<TokenStatus, StatusError>,
 }
 
 impl StatusSource for SlowOnOpaque {
@@ -224,7 +226,7 @@ impl StatusSource for SlowOnOpaque {
 
     fn ask(&self, question: &StatusQuestion) -> StatusAnswer {
         let mut gate = self.gate.subscribe();
-        let is_opaque = question.is_opaque();
+        let (is_opaque, of_jwts) = (question.is_opaque(), self.of_jwts);
         if is_opaque {
             self.asked.fetch_add(1, Ordering::SeqCst);
         }
@@ -233,14 +235,15 @@ impl StatusSource for SlowOnOpaque {
                 let _ = gate.wait_for(|open| *open).await;
                 return Ok(TokenStatus::inactive());
             }
-            Ok(TokenStatus::active())
+            of_jwts()
         })
     }
 }
 
 #[tokio::test]
 async fn junk_that_must_be_asked_about_does_not_crowd_out_verified_tokens_threat_22() {
-    let source = SlowOnOpaque { asked: Arc::default(), gate: watch::Sender::new(false) };
+    let active = || Ok(TokenStatus::active());
+    let source = SlowOnOpaque { asked: Arc::default(), gate: watch::Sender::new(false), of_jwts: active };
     let status = source.clone();
     let world = World::with(
         |issuer| {
@@ -322,4 +325,25 @@ async fn a_condition_of_ours_that_panics_holds_nobody_up_threat_22() {
         expect(crowd, Err(RejectionKind::StatusUnavailable)).await;
     }
     assert_eq!(source.asked(), 3);
+}
+
+#[tokio::test]
+async fn answers_that_were_on_their_way_do_not_undo_come_back_later_threat_17_22() {
+    let later = || Err(StatusError::RateLimited { retry_after: Some(20 * SECOND) });
+    let source = SlowOnOpaque { asked: Arc::default(), gate: watch::Sender::new(false), of_jwts: later };
+    let status = source.clone();
+    let change = |issuer: Issuer| issuer.status_source(status).opaque_tokens(OpaqueTokens::default());
+    let world = World::with(change, |builder| builder).await;
+    let on_its_way = request(&world, "an-opaque-token-of-nobody", ANY());
+    settle(&world, 1).await;
+    assert_eq!(source.asked.load(Ordering::SeqCst), 1);
+    let told = verdict(&world, &world.issuer.token().build(), ANY()).await.map(drop);
+    assert_eq!(told, Err(RejectionKind::StatusUnavailable));
+    source.gate.send_replace(true);
+    assert_eq!(on_its_way.await.unwrap(), Err(RejectionKind::InvalidToken));
+    for second in 0..19 {
+        let state = world.authorizer.readiness().issuers[0].status.unwrap();
+        assert_eq!(state, StatusReadiness::LeftAlone, "second {second}");
+        world.advance(SECOND).await;
+    }
 }

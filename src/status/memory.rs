@@ -1,8 +1,8 @@
 //! The digest of a token → the last [`Word`] on it. Bounded in bytes; holds no token's text but that of opaque ones in use.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use moka::sync::Cache;
+use moka::{policy::EvictionPolicy, sync::Cache};
 
 use super::{
     StatusPolicy,
@@ -38,13 +38,20 @@ impl KeyMaker {
 pub(super) struct Memory {
     good: Cache<StatusKey, Arc<Word>>,
     bad: Cache<StatusKey, Arc<Word>>,
+    /// Held while a word takes the place of another, so that of two the later one stays.
+    writing: Mutex<()>,
 }
 
 impl Memory {
     pub(super) fn new(policy: &StatusPolicy) -> Self {
-        let room =
-            |bytes: u64| Cache::builder().weigher(|_, word: &Arc<Word>| weight(word)).max_capacity(bytes).build();
-        Self { good: room(policy.max_bytes), bad: room((policy.max_bytes / 8).max(u64::from(PER_WORD))) }
+        // Whatever was not read for longest goes. By how often a word was read, those of tokens that are long over would
+        // keep out the ones in use, about which the issuer would be asked with every request.
+        let room = |bytes: u64| {
+            let cache = Cache::builder().weigher(|_, word: &Arc<Word>| weight(word)).max_capacity(bytes);
+            cache.eviction_policy(EvictionPolicy::lru()).build()
+        };
+        let of_bad = (policy.max_bytes / 8).max(u64::from(PER_WORD));
+        Self { good: room(policy.max_bytes), bad: room(of_bad), writing: Mutex::default() }
     }
 
     /// The last good word on a token, however old.
@@ -59,6 +66,7 @@ impl Memory {
 
     /// The latest question counts, whichever answer comes last.
     pub(super) fn remember(&self, key: StatusKey, word: Arc<Word>) {
+        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let is_older = |known: Arc<Word>| known.asked_at > word.asked_at;
         if self.good(&key).is_some_and(is_older) || self.bad(&key).is_some_and(is_older) {
             return;
@@ -179,5 +187,28 @@ mod tests {
         keys.sort_unstable();
         keys.dedup();
         assert_eq!(keys.len(), names.len() * tokens.len());
+    }
+
+    #[test]
+    fn what_was_in_use_yesterday_does_not_keep_the_tokens_of_today_out_threat_21() {
+        const ROOM: u64 = 1000;
+        let (memory, keys) = (memory(ROOM * u64::from(PER_WORD)), KeyMaker::new(None, ""));
+        for day in ["yesterday", "today"] {
+            let mut asked_again = 0;
+            for round in 0..20 {
+                for number in 0..ROOM / 2 {
+                    let key = keys.key(format!("{day} {number}").as_bytes());
+                    settle(&memory);
+                    if memory.good(&key).is_none() {
+                        asked_again += u32::from(round > 0);
+                        memory.remember(key, good(SECOND));
+                    }
+                }
+            }
+            for number in 0..ROOM / 2 {
+                memory.remember(keys.key(format!("{day}, once {number}").as_bytes()), good(SECOND));
+            }
+            assert_eq!(asked_again, 0, "{day}");
+        }
     }
 }

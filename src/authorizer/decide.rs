@@ -50,7 +50,7 @@ impl Authorizer {
             }
             Question::Status(inquiry) => {
                 self.tend_feeds();
-                answers.status = Some(issuer.status.ask(&inquiry).await);
+                answers.status = issuer.status.ask(&inquiry).await.map(Box::new);
             }
         }
     }
@@ -65,7 +65,7 @@ impl Authorizer {
     }
 
     /// Sees to it that feeds are followed, where the runtime on which they were is gone.
-    fn tend_feeds(&self) {
+    pub(super) fn tend_feeds(&self) {
         let of_issuers = self.inner.issuers.iter().filter_map(|issuer| issuer.status.feed());
         self.inner.feeds.iter().chain(of_issuers).for_each(DrivenFeed::tend);
     }
@@ -196,7 +196,7 @@ impl Authorizer {
         let demand = Demand {
             freshness: requirement.freshness(),
             on_outage: requirement.outage_policy(),
-            answer: answers.status.as_ref(),
+            answer: answers.status.as_deref(),
             heard,
             now,
         };

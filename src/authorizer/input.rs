@@ -7,7 +7,7 @@ use crate::{
     keys::KeyQuestion,
     policy::{AccessToken, Requirement},
     rejection::Rejection,
-    status::{Inquiry, Reply, StatusQuestion},
+    status::{Answer, Inquiry, StatusQuestion},
 };
 
 /// A credential and what is required of it: taken from a request, or given by hand.
@@ -77,6 +77,8 @@ impl OwnedInput {
 }
 
 /// What has been asked for one request so far. Each question is asked at most once.
+///
+/// To be thrown away with the request: for the next one with the same token, it would no longer be fresh.
 #[derive(Clone, Debug, Default)]
 pub struct Answers {
     /// The keys were asked for; what came of it is in memory.
@@ -84,7 +86,7 @@ pub struct Answers {
     /// Patience ended before the attempt did: nothing came of it.
     pub(super) keys_timed_out: bool,
     /// What the status source said of the token, or that it said nothing.
-    pub(super) status: Option<Reply>,
+    pub(super) status: Option<Box<Answer>>,
 }
 
 /// What a decision comes to.

@@ -47,7 +47,7 @@ pub use freshness::{Freshness, InvalidOnOutage, OnOutage};
 pub(crate) use hearing::Hearing;
 pub use introspection::{Introspection, IntrospectionError};
 pub use lookup::StatusUnavailable;
-pub(crate) use lookup::{NoWord, Reply, SourceState, StatusLookup};
+pub(crate) use lookup::{NoWord, SourceState, StatusLookup};
 pub use opaque::OpaqueTokens;
 pub use policy::StatusPolicy;
 pub(crate) use revocations::{Happened, Origin, RevocationMembers};
@@ -56,4 +56,4 @@ pub use revocations::{
     SinkAnswer, SinkError,
 };
 pub use source::{StatusAnswer, StatusError, StatusQuestion, StatusSource, TokenStatus};
-pub(crate) use stage::{Demand, Inquiry, IssuerStatus, Presented, Standing, Unsettled};
+pub(crate) use stage::{Answer, Demand, Inquiry, IssuerStatus, Presented, Standing, Unsettled};

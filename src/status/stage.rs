@@ -1,11 +1,12 @@
 //! A verified or opaque token + what memory holds → an [`ActiveToken`], a refusal, or a question. Pure but for memory.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use super::{
     ActiveToken, DrivenFeed, Freshness, Hearing, OnOutage, StatusQuestion, StatusUnavailable,
     asking::SOON,
     lookup::{NoWord, Reply, StatusLookup},
+    memory::StatusKey,
     probe::Promise,
     verdict::{Verdict, Word},
 };
@@ -38,7 +39,7 @@ pub(crate) enum Presented<'t> {
 pub(crate) struct Demand<'a> {
     pub(crate) freshness: Freshness,
     pub(crate) on_outage: Option<OnOutage>,
-    pub(crate) answer: Option<&'a Reply>,
+    pub(crate) answer: Option<&'a Answer>,
     /// What all feeds together that speak of the issuer's tokens had said, where there are any.
     pub(crate) heard: Option<Hearing>,
     pub(crate) now: Now,
@@ -65,11 +66,25 @@ pub(crate) enum Unsettled {
     Unavailable(NoWord),
 }
 
+/// What came of a question, and about which token that was: it is no answer about another.
+#[derive(Clone)]
+pub(crate) struct Answer {
+    about: StatusKey,
+    reply: Reply,
+}
+
 /// What to ask, and since when an answer may have been on its way; `None`: since now.
 #[derive(Clone, Debug)]
 pub(crate) struct Inquiry {
     question: StatusQuestion,
     not_before: Option<Duration>,
+}
+
+impl fmt::Debug for Answer {
+    /// Not what it says, which is what a token may do.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Answer(<redacted>)")
+    }
 }
 
 impl Presented<'_> {
@@ -123,29 +138,34 @@ impl IssuerStatus {
     }
 
     /// Asks, or waits for who is asking already.
-    pub(crate) async fn ask(&self, inquiry: &Inquiry) -> Reply {
-        match &self.source {
-            Some(source) => source.ask(&inquiry.question, inquiry.not_before).await,
-            None => Err(NoWord::NOBODY),
-        }
+    pub(crate) async fn ask(&self, inquiry: &Inquiry) -> Option<Answer> {
+        let source = self.source.as_ref()?;
+        let about = source.key(inquiry.question.token().as_bytes());
+        Some(Answer { about, reply: source.ask(&inquiry.question, inquiry.not_before).await })
     }
 
     /// Whether the issuer stands by the token, as far as memory knows.
     pub(crate) fn judge(&self, presented: Presented<'_>, demand: &Demand<'_>) -> Result<Standing, Unsettled> {
         let source = match (&self.source, presented) {
-            // The issuer publishes what it takes back: there is nothing to ask.
-            (_, Presented::Jwt(token)) if self.feed.is_some() && demand.is_met_by_feeds() => {
-                return Ok(as_it_is(token));
-            }
             (Some(source), Presented::Opaque(_)) => source,
             (Some(source), Presented::Jwt(_)) if !source.policy().only_opaque => source,
             (_, Presented::Jwt(token)) => return self.without_source(token, demand),
             (None, Presented::Opaque(_)) => return Err(Unsettled::Unavailable(NoWord::NOBODY)),
         };
         let (key, now) = (source.key(presented.text()), demand.now.monotonic());
+        if let Presented::Jwt(token) = presented
+            && self.feed.is_some()
+            && demand.is_met_by_feeds()
+        {
+            // The issuer publishes what it takes back: there is nothing to ask. But what it has said already counts.
+            return match source.bad_word(&key, demand.now).map(|word| word.verdict.clone()) {
+                Some(Verdict::Withdrawn(reason)) => Err(Unsettled::Withdrawn(reason)),
+                _ => Ok(as_it_is(token)),
+            };
+        }
         let good = source.good_word(&key);
         let outage = |no_word| self.outage(good.as_deref(), presented, demand, no_word);
-        match demand.answer {
+        match demand.answer.filter(|answer| answer.about == key).map(|answer| &answer.reply) {
             // Asked for this request, and so as fresh as any could be.
             Some(Ok(word)) => {
                 return stands(word, presented, demand.now, outage).map(|token| Standing { token, renewal: None });

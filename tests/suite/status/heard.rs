@@ -178,6 +178,16 @@ async fn an_issuer_that_publishes_need_not_be_asked_and_is_asked_where_it_is_not
 }
 
 #[tokio::test]
+async fn what_the_issuer_has_withdrawn_is_refused_on_every_route_before_its_feed_says_so_threat_14() {
+    let source = Scripted::new(Says::Inactive);
+    let followed = Followed::new(Of::TheIssuer, Some(&source)).await;
+    let token = followed.world.issuer.token().build();
+    assert_eq!(followed.check(&token, any()).await, OK, "nobody has said anything");
+    assert_eq!(followed.check(&token, any().status_on_every_request()).await, INVALID);
+    assert_eq!((followed.check(&token, any()).await, source.asked()), (INVALID, 1), "a no counts on every route");
+}
+
+#[tokio::test]
 async fn a_feed_of_others_does_not_speak_for_the_issuer() {
     let source = Scripted::new(Says::Active);
     let followed = Followed::new(Of::All, Some(&source)).await;

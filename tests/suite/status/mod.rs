@@ -2,6 +2,7 @@
 
 mod amplification;
 mod answers;
+mod by_hand;
 mod cache;
 mod chaos;
 mod flood;

@@ -6,7 +6,10 @@ use super::{Issuer, IssuerError, issuer::StatusConfig, trusted::TrustedIssuer};
 use crate::{
     issuer::{Endpoint, Environment},
     keys::Keys,
-    status::{DrivenFeed, FeedPolicy, Following, IssuerStatus, Origin, RevocationFeed, Revocations, StatusLookup},
+    status::{
+        DrivenFeed, FeedPolicy, Following, IssuerStatus, Origin, RevocationFeed, Revocations, StatusLookup,
+        StatusPolicy,
+    },
     token::{Audiences, TokenRules},
 };
 
@@ -104,6 +107,9 @@ fn check_status(issuer: &Issuer) -> Result<(), IssuerError> {
     match &issuer.opaque {
         Some(_) if issuer.status.is_none() => Err(IssuerError::NoStatusSource("opaque tokens are accepted")),
         Some(opaque) if !opaque.is_possible() => Err(IssuerError::OpaqueTokens),
+        None if issuer.status_policy.as_ref().is_some_and(StatusPolicy::is_for_opaque_alone) => {
+            Err(IssuerError::StatusPolicy("its source is asked about opaque tokens only, and none are accepted"))
+        }
         _ => Ok(()),
     }
 }

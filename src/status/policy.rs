@@ -70,6 +70,11 @@ impl StatusPolicy {
         if self.max_bytes == 0 { Err("no room for answers") } else { Ok(()) }
     }
 
+    /// Whether nobody is asked about JWTs.
+    pub(crate) const fn is_for_opaque_alone(&self) -> bool {
+        self.only_opaque
+    }
+
     /// What counts while nobody answers, on routes that do not say.
     pub(crate) const fn outage(&self) -> OnOutage {
         self.on_outage

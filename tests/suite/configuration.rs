@@ -218,3 +218,15 @@ async fn a_requirement_beside_a_handler_is_checked_as_one_of_the_table_threat_32
         assert!(chain(&error).contains(expected), "{error}");
     }
 }
+
+#[tokio::test]
+async fn a_source_that_would_never_be_asked_threat_32() {
+    use portcullis::status::{Introspection, OpaqueTokens, StatusPolicy};
+    let asked = || {
+        let client = portcullis::issuer::ClientAuthentication::basic("api", SECRET);
+        good().introspection(Introspection::at("https://idp.example/introspect", client))
+    };
+    let policy = || StatusPolicy::default().only_opaque();
+    check("of JWTs alone", || of([asked().status_policy(policy())]), &[IDP, "opaque tokens only", "none are accepted"]);
+    assert!(of([asked().status_policy(policy()).opaque_tokens(OpaqueTokens::default())]).is_ok());
+}

@@ -56,8 +56,11 @@ impl Authorizer {
     }
 
     /// Has the issuer asked again, in the background, where its word on the token of this permit grows old: so that no
-    /// later request has to wait. [`authorize`](Self::authorize) and the layer do it by themselves.
+    /// later request has to wait. Likewise, feeds are followed again where the runtime that did it is gone.
+    /// [`authorize`](Self::authorize) and the layer do it by themselves.
     pub fn renew(&self, permit: &Permit) {
+        // Also where a stale feed is accepted: it may be stale only since nobody listens.
+        self.tend_feeds();
         let Some((issuer, question)) = permit.renewal.as_deref() else { return };
         if let Some(source) = self.inner.issuers.get(*issuer).and_then(|issuer| issuer.status.source()) {
             source.renew(question);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::{Authorizer, NotReady, trusted::TrustedIssuer};
-use crate::status::{DrivenFeed, FeedState, SourceState, StatusLookup};
+use crate::status::{DrivenFeed, FeedState, SourceState};
 
 /// What a readiness probe wants to know.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -89,9 +89,11 @@ pub enum StatusReadiness {
 }
 
 impl Authorizer {
-    /// The last known state; asks nobody.
+    /// The last known state; asks nobody. But feeds that nobody follows any more, since the runtime that did is gone, are
+    /// followed again: who is not ready gets no requests that would see to it.
     #[must_use]
     pub fn readiness(&self) -> Readiness {
+        self.tend_feeds();
         let now = self.now().monotonic();
         let issuers: Vec<_> = self.inner.issuers.iter().map(|issuer| readiness_of(issuer, now)).collect();
         let is_ready = |issuer: &IssuerReadiness| {
@@ -144,7 +146,7 @@ impl Authorizer {
 }
 
 fn readiness_of(issuer: &TrustedIssuer, now: Duration) -> IssuerReadiness {
-    let (status, status_trouble) = issuer.status.source().map(StatusLookup::state).unzip();
+    let (status, status_trouble) = issuer.status.source().map(|source| source.state(now)).unzip();
     IssuerReadiness {
         issuer: issuer.rules.issuer.as_deref().map(str::to_owned),
         keys: keys_readiness(issuer, now),

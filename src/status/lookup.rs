@@ -156,11 +156,12 @@ impl StatusLookup {
         }
     }
 
-    /// The state of the source, and what is wrong with it.
-    pub(crate) fn state(&self) -> (SourceState, Option<Arc<str>>) {
+    /// The state of the source, and what is wrong with it. Where nobody is left who would try whether it is back, the next
+    /// request does: it is not left alone then, or those who wait for that would wait for ever.
+    pub(crate) fn state(&self, now: Duration) -> (SourceState, Option<Arc<str>>) {
         let health = self.shared.health().clone();
         let state = match (health.was_asked, health.is_failing) {
-            _ if self.shared.breaker().is_open() => SourceState::LeftAlone,
+            _ if self.may_ask(now).is_err() => SourceState::LeftAlone,
             (false, _) => SourceState::Untried,
             (true, false) => SourceState::Answering,
             (true, true) => SourceState::Failing,

@@ -9,6 +9,7 @@ mod flood;
 mod heard;
 mod property;
 mod revoked;
+mod runtimes;
 mod source;
 mod stampede;
 

@@ -49,8 +49,8 @@ impl Breaker {
     pub(super) fn may_ask(&self, now: Duration, policy: &StatusPolicy) -> Result<(), Duration> {
         match self.state {
             State::Closed { .. } => Ok(()),
-            // Its prober died with its runtime: somebody else has to.
-            State::Open { until, has_prober: false, .. } if now >= until => Ok(()),
+            // Its prober died with its runtime, or nobody drives that: somebody else has to.
+            State::Open { until, .. } if now >= until && !self.is_tended(now, policy) => Ok(()),
             // The prober is about to ask, or is waiting for the answer.
             State::Open { until, .. } if now >= until => Err(policy.attempt_timeout),
             State::Open { until, .. } => Err(until.saturating_sub(now)),
@@ -91,7 +91,7 @@ impl Breaker {
                 self.open(now, policy.min_break, wanted);
             }
             // Of others, whose questions were under way.
-            State::Open { has_prober: true, .. } => return None,
+            State::Open { .. } if self.is_tended(now, policy) => return None,
             State::Open { length, .. } => self.open(now, length.saturating_mul(2).min(policy.max_break), wanted),
         }
         self.openings += 1;
@@ -129,6 +129,16 @@ impl Breaker {
         match self.state {
             State::Open { until, .. } if self.is(opening) => Some(until),
             _ => None,
+        }
+    }
+
+    /// Whether somebody tries again, and in time: one attempt after the break is over.
+    fn is_tended(&self, now: Duration, policy: &StatusPolicy) -> bool {
+        match self.state {
+            State::Open { until, has_prober, .. } => {
+                has_prober && now < until.saturating_add(policy.attempt_timeout.saturating_mul(2))
+            }
+            State::Closed { .. } => false,
         }
     }
 
@@ -195,6 +205,18 @@ mod tests {
         assert!(breaker.may_ask(2 * SECOND, &policy).is_ok());
         assert!(breaker.failed(2 * SECOND, None, &policy).is_some(), "and is the prober now");
         assert!(breaker.may_ask(3 * SECOND, &policy).is_err());
+    }
+
+    #[test]
+    fn a_prober_that_does_not_come_is_not_waited_for_threat_17() {
+        let (mut breaker, policy) = (Breaker::default(), policy().attempt_timeout(SECOND));
+        let lost = breaker.failed(Duration::ZERO, Some(SECOND), &policy).unwrap();
+        let late = 3 * SECOND;
+        assert!(breaker.may_ask(late - SECOND / 10, &policy).is_err(), "it may be at it");
+        assert!(breaker.may_ask(late, &policy).is_ok());
+        let next = breaker.failed(late, None, &policy).unwrap();
+        assert_eq!((breaker.probe_at(lost), breaker.probe_at(next).is_some()), (None, true));
+        assert!(breaker.may_ask(late, &policy).is_err());
     }
 
     #[test]

@@ -67,6 +67,28 @@ fn who_is_not_ready_and_gets_no_requests_becomes_ready_again_threat_17() {
 }
 
 #[test]
+fn a_runtime_that_nobody_drives_keeps_nobody_from_asking_threat_17() {
+    let (clock, source) = (ManualClock::new(), Scripted::new(Says::Fails(StatusError::Malformed("as told"))));
+    let of_source = source.clone();
+    let idle = runtime();
+    let authorizer = idle.block_on(async {
+        let policy = StatusPolicy::default().breaks(1, SECOND, SECOND);
+        let authorizer = build(&clock, |issuer| issuer.status_source(of_source).status_policy(policy));
+        let refused = request(&authorizer, &token(&clock, "one")).await;
+        assert_eq!(refused, Err(RejectionKind::StatusUnavailable));
+        authorizer
+    });
+    source.say(Says::Active);
+    runtime().block_on(async {
+        clock.advance(60 * SECOND);
+        assert_eq!(authorizer.readiness().issuers[0].status, Some(StatusReadiness::Failing));
+        assert_eq!(request(&authorizer, &token(&clock, "two")).await, Ok(()));
+        assert_eq!(authorizer.readiness().issuers[0].status, Some(StatusReadiness::Answering));
+    });
+    drop(idle);
+}
+
+#[test]
 fn who_accepts_what_is_stale_hears_of_revocations_again_all_the_same_threat_16_17() {
     let clock = ManualClock::new();
     let log = RevocationLog::builder().clock(clock.clone()).build();

@@ -81,7 +81,7 @@ impl Memory {
 }
 
 /// What a word costs with its key and its place in the cache, measured at one million of them.
-const PER_WORD: u32 = 400;
+pub(super) const PER_WORD: u32 = 400;
 
 fn weight(word: &Word) -> u32 {
     let held = match &word.verdict {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::OnOutage;
+use super::{OnOutage, memory::PER_WORD};
 
 /// How long answers are reused, and how a source is asked: in what time, how often, and when it is left alone.
 ///
@@ -67,7 +67,7 @@ impl StatusPolicy {
         if self.concurrency == 0 || self.waiting < self.concurrency {
             return Err("no question may be under way");
         }
-        if self.max_bytes == 0 { Err("no room for answers") } else { Ok(()) }
+        if self.max_bytes < u64::from(PER_WORD) { Err("no room for an answer") } else { Ok(()) }
     }
 
     /// Whether nobody is asked about JWTs.

@@ -228,5 +228,19 @@ async fn a_source_that_would_never_be_asked_threat_32() {
     };
     let policy = || StatusPolicy::default().only_opaque();
     check("of JWTs alone", || of([asked().status_policy(policy())]), &[IDP, "opaque tokens only", "none are accepted"]);
+    let (good, zero, second) = (StatusPolicy::default, Duration::ZERO, Duration::from_secs(1));
+    for (policy, expected) in [
+        (good().attempt_timeout(zero), "no time to ask in"),
+        (good().attempts(0, second, second), "no time to ask in"),
+        (good().attempts(1, second, zero), "no time to ask in"),
+        (good().breaks(0, second, second), "no failure is allowed"),
+        (good().breaks(1, zero, second), "no failure is allowed"),
+        (good().breaks(1, 2 * second, second), "the wrong way round"),
+        (good().concurrency(0, 9), "no question may be under way"),
+        (good().concurrency(9, 8), "no question may be under way"),
+        (good().max_bytes(399), "no room for an answer"),
+    ] {
+        check("numbers", || of([asked().status_policy(policy)]), &[IDP, expected]);
+    }
     assert!(of([asked().status_policy(policy()).opaque_tokens(OpaqueTokens::default())]).is_ok());
 }

@@ -138,10 +138,16 @@ impl Requirement {
         self
     }
 
-    /// The issuer's word on the token is at most this old; zero means every request.
+    /// The issuer's word on the token is at most this old; zero means every request. It only ever becomes younger: what was
+    /// said before counts too.
     #[must_use]
     pub const fn max_status_age(mut self, age: Duration) -> Self {
-        self.freshness = if age.is_zero() { Freshness::EveryRequest } else { Freshness::MaxAge(age) };
+        self.freshness = match self.freshness {
+            Freshness::EveryRequest => Freshness::EveryRequest,
+            Freshness::MaxAge(known) if known.as_nanos() < age.as_nanos() => Freshness::MaxAge(known),
+            _ if age.is_zero() => Freshness::EveryRequest,
+            _ => Freshness::MaxAge(age),
+        };
         self
     }
 

@@ -318,6 +318,22 @@ const CONTRACT: &str = r#"{
 }"#;
 
 #[test]
+fn what_a_requirement_wants_to_know_only_becomes_younger_threat_13() {
+    use portcullis::status::Freshness::{EveryRequest, MaxAge};
+    let (any, second) = (Requirement::authenticated, std::time::Duration::from_secs(1));
+    for (requirement, expected) in [
+        (any().max_status_age(9 * second), MaxAge(9 * second)),
+        (any().max_status_age(9 * second).max_status_age(5 * second), MaxAge(5 * second)),
+        (any().max_status_age(5 * second).max_status_age(9 * second), MaxAge(5 * second)),
+        (any().max_status_age(5 * second).max_status_age(std::time::Duration::ZERO), EveryRequest),
+        (any().status_on_every_request().max_status_age(9 * second), EveryRequest),
+        (any().max_status_age(9 * second).status_on_every_request(), EveryRequest),
+    ] {
+        assert_eq!(requirement.freshness(), expected);
+    }
+}
+
+#[test]
 fn a_file_says_what_a_builder_says() {
     let full = r#"{
       "otherwise": "authenticated",

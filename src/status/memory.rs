@@ -81,11 +81,11 @@ impl Memory {
 }
 
 /// What a word costs with its key and its place in the cache, measured at one million of them.
-pub(super) const PER_WORD: u32 = 400;
+pub(super) const PER_WORD: u32 = 448;
 
 fn weight(word: &Word) -> u32 {
     let held = match &word.verdict {
-        Verdict::Stands { scopes: Some(scopes) } => scopes.iter().map(|scope| scope.len() + 16).sum(),
+        Verdict::Stands { scopes: Some(scopes) } => 64 + scopes.iter().map(|scope| scope.len() + 48).sum::<usize>(),
         Verdict::Described(token) => token.memory(),
         Verdict::Stands { scopes: None } | Verdict::Withdrawn(_) | Verdict::Undecided => 0,
     };

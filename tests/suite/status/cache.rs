@@ -1,12 +1,19 @@
 //! How long an answer counts, for whom, and who is asked again.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use portcullis::{
     RejectionKind, Requirement,
-    status::{StatusAnswer, StatusError, StatusPolicy, StatusQuestion, StatusSource, TokenStatus},
+    status::{OpaqueTokens, StatusAnswer, StatusError, StatusPolicy, StatusQuestion, StatusSource, TokenStatus},
 };
 use serde_json::json;
+use tokio::sync::watch;
 
 use super::{
     SECOND, request,
@@ -121,9 +128,68 @@ async fn scopes_that_the_issuer_took_back_are_gone() {
 }
 
 #[tokio::test]
+async fn an_answer_is_as_old_as_its_question_threat_14() {
+    let source = Scripted::new(Says::Active);
+    let world = world(&source, StatusPolicy::default().without_renewal_ahead()).await;
+    let token = world.issuer.token().build();
+    let strict = || ANY().max_status_age(5 * SECOND);
+    source.hold();
+    let slow = request(&world, &token, strict());
+    world.clock.settle().await;
+    source.say(Says::Inactive);
+    world.advance(SECOND * 9 / 10).await;
+    source.release();
+    assert_eq!(slow.await.unwrap(), Ok(()));
+    world.advance(4 * SECOND).await;
+    assert!(verdict(&world, &token, strict()).await.is_ok());
+    world.advance(SECOND / 10).await;
+    assert_eq!(verdict(&world, &token, strict()).await.unwrap_err(), RejectionKind::InvalidToken);
+}
+
+#[tokio::test]
+async fn a_question_that_left_too_long_ago_answers_nobody_who_wants_a_younger_one_threat_15() {
+    let source = Scripted::new(Says::Active);
+    let world = world(&source, StatusPolicy::default()).await;
+    let token = world.issuer.token().build();
+    source.hold();
+    let first = request(&world, &token, ANY());
+    world.clock.settle().await;
+    source.say(Says::Inactive);
+    world.advance(SECOND / 2).await;
+    let joins = request(&world, &token, ANY().max_status_age(SECOND));
+    let waits = request(&world, &token, ANY().max_status_age(SECOND / 4));
+    world.clock.settle().await;
+    assert_eq!(source.asked(), 1);
+    source.release();
+    let invalid = Err(RejectionKind::InvalidToken);
+    assert_eq!((first.await.unwrap(), joins.await.unwrap(), waits.await.unwrap()), (Ok(()), Ok(()), invalid));
+    assert_eq!(source.asked(), 2);
+}
+
+#[tokio::test]
+async fn an_opaque_token_grows_too_old_while_the_word_on_it_is_young_threat_14() {
+    let issued = portcullis::testing::ManualClock::START.as_secs();
+    let audience = portcullis::testing::TokenBuilder::AUDIENCE;
+    let source = Scripted::new(Says::Describes(json!({ "active": true, "iat": issued, "aud": audience })));
+    let status = source.clone();
+    let change = |issuer: portcullis::Issuer| {
+        let issuer = issuer.max_token_age(10 * SECOND).leeway(Duration::ZERO);
+        issuer.status_source(status).opaque_tokens(OpaqueTokens::default())
+    };
+    let world = crate::support::World::with(change, |builder| builder).await;
+    let token = "an-opaque-token-of-ten-seconds";
+    assert!(verdict(&world, token, ANY()).await.is_ok());
+    world.advance(10 * SECOND).await;
+    assert!(verdict(&world, token, ANY()).await.is_ok());
+    world.advance(SECOND).await;
+    assert_eq!(verdict(&world, token, ANY()).await.unwrap_err(), RejectionKind::InvalidToken);
+    assert_eq!(source.asked(), 1);
+}
+
+#[tokio::test]
 async fn an_answer_that_was_overtaken_does_not_undo_the_newer_one_threat_15() {
-    let gate = tokio::sync::watch::Sender::new(false);
-    let source = Overtaken { gate: gate.clone(), asked: std::sync::Arc::default() };
+    let gate = watch::Sender::new(false);
+    let source = Overtaken { gate: gate.clone(), asked: Arc::default() };
     let policy = StatusPolicy::default().breaks(1, SECOND / 10, SECOND).attempts(1, SECOND, SECOND);
     let world =
         crate::support::World::with(|issuer| issuer.status_source(source).status_policy(policy), |builder| builder)
@@ -144,8 +210,8 @@ async fn an_answer_that_was_overtaken_does_not_undo_the_newer_one_threat_15() {
 /// The first answer is slow and says active, the second fails, the third says inactive.
 #[derive(Debug)]
 struct Overtaken {
-    gate: tokio::sync::watch::Sender<bool>,
-    asked: std::sync::Arc<std::sync::atomic::AtomicU64>,
+    gate: watch::Sender<bool>,
+    asked: Arc<AtomicU64>,
 }
 
 impl StatusSource for Overtaken {
@@ -155,7 +221,7 @@ impl StatusSource for Overtaken {
 
     fn ask(&self, _: &StatusQuestion) -> StatusAnswer {
         let mut gate = self.gate.subscribe();
-        match self.asked.fetch_add(1, std::sync::atomic::Ordering::SeqCst) {
+        match self.asked.fetch_add(1, Ordering::SeqCst) {
             0 => Box::pin(async move {
                 let _ = gate.wait_for(|open| *open).await;
                 Ok(TokenStatus::active())

@@ -75,6 +75,7 @@ mod tests {
         assert_eq!(times.moment(at(1_000_100, 100)), between(1_000_100, 1_000_100));
         // A day ahead, and back.
         assert_eq!(times.moment(at(1_086_600, 200)), between(1_000_200, 1_086_600));
+        assert_eq!(times.moment(at(1_086_650, 250)), between(1_000_250, 1_086_650));
         assert_eq!(times.moment(at(1_000_300, 300)), between(1_000_300, 1_086_700));
         // After a long time without a reading, a new one is still doubted, and the old one forgotten only then.
         assert_eq!(times.moment(at(2_100_000, 20_000)), between(1_020_000, 2_100_000));

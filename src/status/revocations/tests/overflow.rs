@@ -73,11 +73,12 @@ fn what_has_no_end_is_given_up_late_and_suspensions_last_threat_28() {
     let clock = ManualClock::new();
     let index = bounded(8, &clock);
     let young = |claim: &str| token(A, &json!({ "iat": NOW.as_secs() + 100_000, claim: "1" }));
-    index.suspend(Revocation::subject(A, "1", UnixTime::from_secs(NOW.as_secs() + 200_000)));
+    // The oldest of all, and with an end.
+    index.suspend(Revocation::token_id(A, "1"));
     index.revoke(Revocation::session(A, "1"));
     index.revoke(Revocation::new(A, RevocationTarget::Grant("1".into())));
     index.revoke(Revocation::client(A, "1", UnixTime::from_secs(NOW.as_secs() + 200_000)));
-    let all = ["sub", "sid", "grant", "client_id"];
+    let all = ["jti", "sid", "grant", "client_id"];
     let found = |index: &Revocations| all.map(|claim| refused(index, &young(claim)));
     clock.advance(seconds(50_000));
     for number in 0..30 {
@@ -88,11 +89,15 @@ fn what_has_no_end_is_given_up_late_and_suspensions_last_threat_28() {
     // Sessions without end push out what is older; the suspension stays, and can be lifted.
     for number in 0..30 {
         index.revoke(Revocation::session(A, &format!("s-{number}")));
+        clock.advance(seconds(1));
     }
     assert_eq!(found(&index)[..3], [true, false, false]);
+    let of_session = |number: u32| json!({ "iat": NOW.as_secs() + 100_000, "sid": format!("s-{number}") });
+    assert!((27..30).all(|number| refused(&index, &token(A, &of_session(number)))), "the latest are kept");
+    assert!((0..20).all(|number| !refused(&index, &token(A, &of_session(number)))), "issued long after");
     let existing = token(A, &json!({ "iat": NOW.as_secs() + 50_030, "sid": "1" }));
     assert!(refused(&index, &existing), "issued before it was given up");
-    index.resume(&Revocation::subject(A, "1", NOW));
+    index.resume(&Revocation::token_id(A, "1"));
     assert!(!found(&index)[0]);
 }
 
@@ -127,6 +132,23 @@ fn whoever_revokes_most_pays_for_it_threat_28() {
 }
 
 #[test]
+fn nobody_gives_up_more_than_half_at_a_time_threat_28() {
+    let clock = ManualClock::new();
+    let index = bounded(100, &clock);
+    let third = Some("https://c.example");
+    for (issuer, count) in [(A, 34), (B, 34), (third, 33)] {
+        for number in 0..count {
+            index.revoke(Revocation::token_id(issuer, &format!("t-{number}")));
+            clock.advance(seconds(1));
+        }
+    }
+    // 26 have to go: 17 of one that has 34, and the rest of the other.
+    assert_eq!((index.coarsened(), index.len()), (26, 77));
+    let refuses = |issuer, at: u64| refused(&index, &token(issuer, &json!({ "iat": NOW.as_secs() + at + 300 })));
+    assert!(refuses(A, 8) && !refuses(A, 9) && refuses(B, 34 + 16) && !refuses(B, 34 + 17) && !refuses(third, 0));
+}
+
+#[test]
 fn texts_beyond_the_bound_are_everybodys_business_threat_28() {
     let clock = ManualClock::new();
     let index = bounded(8, &clock);
@@ -157,6 +179,25 @@ fn an_epoch_is_forgotten_with_the_last_that_it_stands_for_threat_28() {
     clock.advance(seconds(3001));
     others();
     assert!(!refused(&index, &bystander(0)));
+}
+
+#[test]
+fn an_epoch_lasts_as_long_as_the_longest_of_those_it_stands_for_threat_28() {
+    let clock = ManualClock::new();
+    let index = bounded(2, &clock);
+    let at = |age: u64| UnixTime::from_secs(NOW.as_secs() - age);
+    let until = |seconds: u64| UnixTime::from_secs(NOW.as_secs() + seconds);
+    index.revoke(Revocation::issuer(A, at(100)).expires_at(until(60)));
+    // Earlier than that epoch, and longer.
+    for name in ["1", "2", "3"] {
+        index.revoke(Revocation::subject(A, name, at(200)).expires_at(until(10_000)));
+    }
+    assert_eq!(index.coarsened(), 2);
+    clock.advance(seconds(1000));
+    for name in ["1", "2", "3"] {
+        index.revoke(Revocation::session(B, name));
+    }
+    assert!(["1", "2", "3"].iter().all(|name| refused(&index, &aged(200, "sub", *name))));
 }
 
 #[test]

@@ -206,14 +206,19 @@ fn a_snapshot_is_one_step_for_whoever_reads_threat_16() {
 #[test]
 fn a_token_is_clean_as_of_the_generation_read_before_it_was_looked_at_threat_15() {
     let (index, token) = (Revocations::new(), aged(1, "jti", "t"));
-    assert_eq!(index.generation(), 1);
-    assert!(index.stands(&token));
+    let stamp = || token.unrevoked_as_of().load(std::sync::atomic::Ordering::Relaxed);
+    assert_eq!((index.generation(), stamp()), (1, 0));
     // Somebody reads the generation; something else is revoked; only then they look.
     let read = index.generation();
     index.revoke(Revocation::token_id(A, "other"));
     assert!(index.stands_as_of(&token, read));
-    let stamp = token.unrevoked_as_of().load(std::sync::atomic::Ordering::Relaxed);
-    assert_eq!((stamp, index.generation()), (read, 2), "to be looked at again");
+    assert_eq!((stamp(), index.generation()), (read, 2), "to be looked at again");
+    assert!(index.stands(&token));
+    assert_eq!(stamp(), 2);
+    // Not what is refused.
+    index.revoke(Revocation::token_id(A, "t"));
+    assert!(!index.stands(&token));
+    assert_eq!(stamp(), 2);
 }
 
 #[test]
@@ -285,6 +290,17 @@ fn without_an_expiry_nothing_is_forgotten_unless_no_token_lives_that_long_threat
     clock.advance(seconds(1_000_000_000));
     forever.revoke(Revocation::session(B, "s"));
     assert_eq!((found(&forever), forever.coarsened() > 0), ([true, true], true));
+}
+
+#[test]
+fn nobody_can_have_decided_it_later_than_it_was_heard_of_threat_14() {
+    let clock = ManualClock::new();
+    let builder = Revocations::builder().capacity(1).clock(clock.clone());
+    let index = builder.max_token_lifetime(seconds(3600)).build().unwrap();
+    index.revoke(Revocation::session(A, "s").revoked_at(NOW.saturating_add(seconds(1_000_000))));
+    clock.advance(seconds(3600 + 5 * 60));
+    index.revoke(Revocation::session(B, "s"));
+    assert_eq!((index.len(), index.coarsened()), (1, 0));
 }
 
 #[test]

@@ -70,6 +70,9 @@ use crate::{
 /// | `issued_up_to` | only those issued up to then; now by default, for a subject, client, actor or issuer |
 /// | `exp` | when the last of them expires |
 ///
+/// `token` is better than a digest that the caller took of all of it: the holder of a JWT may be able to write its
+/// signature in another way ([`Revocation::token`](crate::status::Revocation::token)).
+///
 /// Instants are seconds since the epoch. Exactly one target is named; a member that is unknown, or there twice, is
 /// refused, and with it the whole batch. Nobody can speak for another issuer than that of their own token, unless
 /// [`for_issuers`](RevocationEndpointBuilder::for_issuers) says so.

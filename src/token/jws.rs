@@ -24,6 +24,11 @@ impl<'t> Jws<'t> {
         self.compact.text()
     }
 
+    /// Header and payload: what the signature is over.
+    pub(crate) fn signed(&self) -> &'t [u8] {
+        self.compact.signed()
+    }
+
     pub(crate) fn decode_payload(&self) -> Result<Vec<u8>, TokenError> {
         self.compact.decode_payload()
     }
@@ -44,7 +49,7 @@ impl<'t> Jws<'t> {
     pub(crate) fn check_signature(&self, keys: &KeySet) -> Result<(), SignatureError> {
         let algorithm = self.header.algorithm.ok_or(SignatureError::Token(TokenError::Algorithm))?;
         let signature = self.compact.decode_signature().map_err(SignatureError::Token)?;
-        let message = self.compact.signed();
+        let message = self.signed();
         match keys.find(self.header.key_id.as_deref(), algorithm, |key| key.verify(message, &signature).is_ok()) {
             KeyMatch::Verified => Ok(()),
             KeyMatch::Refuted => Err(SignatureError::BadSignature),

@@ -207,8 +207,10 @@ impl<'a> Search<'a> {
 
     fn finds_text(&self) -> bool {
         self.index.has(Kind::TokenDigest) && {
-            let digest = Revocation::digest(self.token.text());
-            self.issuers().chain([None]).any(|issuer| self.finds_name(issuer, Kind::TokenDigest, &digest))
+            let text = self.token.text();
+            [Revocation::digest(text), Revocation::digest_of_all(text)].iter().any(|digest| {
+                self.issuers().chain([None]).any(|issuer| self.finds_name(issuer, Kind::TokenDigest, digest))
+            })
         }
     }
 

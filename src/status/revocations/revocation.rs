@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::wire::RevocationMembers;
-use crate::{clock::UnixTime, crypto::Sha256};
+use crate::{clock::UnixTime, crypto::Sha256, token::Jws};
 
 /// One token, or all tokens of an issuer that have something in common, which are no longer to be accepted.
 ///
@@ -37,7 +37,8 @@ pub struct Revocation {
 pub enum RevocationTarget {
     /// Their `jti`: one token.
     TokenId(Box<str>),
-    /// The SHA-256 digest of their text: one token, whoever issued it.
+    /// The SHA-256 digest of their text: one token, whoever issued it. Of a JWT rather the digest of its text up to the
+    /// last dot, without the signature: see [`Revocation::token`].
     TokenDigest([u8; 32]),
     /// Their session, `sid`.
     Session(Box<str>),
@@ -66,7 +67,8 @@ impl Revocation {
         Self::new(issuer, RevocationTarget::TokenId(token_id.into()))
     }
 
-    /// The token of this text. Only its digest is kept.
+    /// The token of this text. Only a digest is kept: of a JWT, that of what is signed. An ECDSA signature can be written
+    /// in another way by whoever holds the token, and holds as well.
     #[must_use]
     pub fn token(text: &str) -> Self {
         Self::new(None, RevocationTarget::TokenDigest(Self::digest(text.as_bytes())))
@@ -171,8 +173,13 @@ impl Revocation {
         self
     }
 
-    /// How the text of a token is known.
-    pub(crate) fn digest(text: &[u8]) -> [u8; 32] {
+    /// How the text of a token is known, however its signature is written.
+    pub(super) fn digest(text: &[u8]) -> [u8; 32] {
+        Sha256::of(Jws::parse(text).map_or(text, |jws| jws.signed()))
+    }
+
+    /// How it is known to those who took the digest of all of it.
+    pub(super) fn digest_of_all(text: &[u8]) -> [u8; 32] {
         Sha256::of(text)
     }
 }

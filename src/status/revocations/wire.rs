@@ -35,7 +35,7 @@ pub(crate) struct RevocationMembers {
     /// The text of a token: read, and never written.
     #[serde(skip_serializing, deserialize_with = "present")]
     pub(crate) token: Option<Box<str>>,
-    /// The SHA-256 digest of a token's text, in base64url.
+    /// The SHA-256 digest of a token's text, of a JWT rather without the signature; in base64url.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "present")]
     pub(crate) token_sha256: Option<Box<str>>,
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "present")]

@@ -1,9 +1,10 @@
 //! What was revoked here is refused from the next request on, whatever else is said or remembered.
 
+use base64_simd::URL_SAFE_NO_PAD;
 use portcullis::{
     AccessToken, Input, RejectionKind, Requirement,
     clock::UnixTime,
-    status::{Revocation, Revocations, StatusPolicy},
+    status::{Revocation, RevocationTarget, Revocations, StatusPolicy},
 };
 use serde_json::json;
 
@@ -80,6 +81,42 @@ fn again(world: &World, token: &str, known: &AccessToken) -> Result<(), Rejectio
         portcullis::Decision::Reject(rejection) => Err(rejection.kind()),
         other => panic!("{other:?}"),
     }
+}
+
+/// The same ES256 token with its signature written in the other way: for each (r, s) that holds, (r, n - s) does too.
+fn rewritten(token: &str) -> String {
+    /// The order of P-256.
+    const ORDER: [u8; 32] = [
+        0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xbc, 0xe6, 0xfa, 0xad,
+        0xa7, 0x17, 0x9e, 0x84, 0xf3, 0xb9, 0xca, 0xc2, 0xfc, 0x63, 0x25, 0x51,
+    ];
+    let (signed, signature) = token.rsplit_once('.').unwrap();
+    let mut signature = URL_SAFE_NO_PAD.decode_to_vec(signature).unwrap();
+    let mut borrowed = false;
+    for (byte, order) in signature[32..].iter_mut().zip(ORDER).rev() {
+        let (less, first) = order.overflowing_sub(*byte);
+        let (less, second) = less.overflowing_sub(u8::from(borrowed));
+        (*byte, borrowed) = (less, first || second);
+    }
+    format!("{signed}.{}", URL_SAFE_NO_PAD.encode_to_string(signature))
+}
+
+#[tokio::test]
+async fn a_token_revoked_by_its_text_is_so_however_its_signature_is_written_threat_14() {
+    let revocations = Revocations::new();
+    let world = world(&revocations, None).await;
+    let token = world.issuer.token().build();
+    let other = rewritten(&token);
+    assert!(other != token && verdict(&world, &other, ANY()).await.is_ok(), "it is as good as the first");
+    revocations.revoke(Revocation::token(&token));
+    assert_eq!(verdict(&world, &other, ANY()).await.unwrap_err(), RejectionKind::InvalidToken);
+    assert!(verdict(&world, &world.issuer.token().build(), ANY()).await.is_ok(), "another one");
+    // Whoever knows no more than a digest of the whole is taken at their word.
+    let third = world.issuer.token().build();
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, third.as_bytes());
+    let digest = RevocationTarget::TokenDigest(digest.as_ref().try_into().unwrap());
+    revocations.revoke(Revocation::new(None, digest));
+    assert_eq!(verdict(&world, &third, ANY()).await.unwrap_err(), RejectionKind::InvalidToken);
 }
 
 #[tokio::test]

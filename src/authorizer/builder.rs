@@ -165,7 +165,7 @@ impl AuthorizerBuilder {
             None if feeds > 0 => Some(RevocationsBuilder::by_clock(Arc::clone(&self.clock))),
             given => given,
         };
-        let mut start = Start { environment: &environment, revocations: revocations.as_ref(), feeds: 0 };
+        let start = Start { environment: &environment, revocations: revocations.as_ref() };
         let follow = |(feed, policy)| start.follow(feed, policy, None).map_err(ConfigError::RevocationFeed);
         let feeds = self.feeds.into_iter().map(follow).collect::<Result<Vec<_>, _>>()?;
         let trust = |issuer: Issuer| {
@@ -191,7 +191,7 @@ impl AuthorizerBuilder {
     }
 }
 
-/// More than these could not be told apart.
+/// Each request asks every one of them how old it is.
 const MAX_FEEDS: usize = 200;
 
 /// A token must find exactly one judge.

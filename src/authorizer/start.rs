@@ -7,8 +7,7 @@ use crate::{
     issuer::{Endpoint, Environment},
     keys::Keys,
     status::{
-        DrivenFeed, FeedPolicy, Following, IssuerStatus, Origin, RevocationFeed, Revocations, StatusLookup,
-        StatusPolicy,
+        DrivenFeed, FeedPolicy, Following, IssuerStatus, RevocationFeed, Revocations, StatusLookup, StatusPolicy,
     },
     token::{Audiences, TokenRules},
 };
@@ -21,28 +20,24 @@ pub(super) struct Start<'e> {
     pub(super) environment: &'e Environment,
     /// Where feeds put what they say; there, where there are feeds.
     pub(super) revocations: Option<&'e Revocations>,
-    /// How many feeds are followed so far.
-    pub(super) feeds: u8,
 }
 
 impl Start<'_> {
     /// Follows a feed: of tokens of `covers` alone, or where that is `None`, of all.
     pub(super) fn follow(
-        &mut self,
+        &self,
         feed: Arc<dyn RevocationFeed>,
         policy: FeedPolicy,
         covers: Option<Box<str>>,
     ) -> Result<DrivenFeed, IssuerError> {
         policy.check().map_err(IssuerError::FeedPolicy)?;
-        let origin = Origin::feed(self.feeds);
-        self.feeds = self.feeds.saturating_add(1);
         let revocations = self.revocations.cloned().unwrap_or_default();
-        let to = Following { origin, covers, revocations, clock: Arc::clone(&self.environment.clock) };
+        let to = Following { covers, revocations, clock: Arc::clone(&self.environment.clock) };
         DrivenFeed::start(feed, policy, to).map_err(|_| IssuerError::NoRuntime)
     }
 
     /// Checks an issuer and takes it into use.
-    pub(super) fn trust(&mut self, issuer: Issuer) -> Result<TrustedIssuer, IssuerError> {
+    pub(super) fn trust(&self, issuer: Issuer) -> Result<TrustedIssuer, IssuerError> {
         if let Some(identifier) = issuer.identifier.as_deref() {
             check_identifier(identifier)?;
         }

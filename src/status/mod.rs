@@ -50,7 +50,8 @@ pub use lookup::StatusUnavailable;
 pub(crate) use lookup::{NoWord, SourceState, StatusLookup};
 pub use opaque::OpaqueTokens;
 pub use policy::StatusPolicy;
-pub(crate) use revocations::{Happened, Origin, RevocationMembers};
+use revocations::Origin;
+pub(crate) use revocations::{Happened, RevocationMembers};
 pub use revocations::{
     Revocation, RevocationEvent, RevocationSink, RevocationTarget, Revocations, RevocationsBuilder, RevocationsError,
     SinkAnswer, SinkError,

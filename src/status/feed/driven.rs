@@ -39,8 +39,6 @@ struct Keeper {
 /// What a feed is followed by: which tokens it speaks of, and where that goes.
 #[derive(Clone, Debug)]
 pub(crate) struct Following {
-    /// In whose name its events are applied.
-    pub(crate) origin: Origin,
     /// The issuer of whose tokens alone it may speak; `None`: of everybody's.
     pub(crate) covers: Option<Box<str>>,
     /// Where its events go.
@@ -67,6 +65,8 @@ pub(super) struct Shared {
     pub(super) label: Box<str>,
     pub(super) policy: FeedPolicy,
     pub(super) to: Following,
+    /// In whose name its events are applied.
+    pub(super) origin: Origin,
     pub(super) fresh: FreshAt,
     /// Where we stand; written by the follower alone, and kept for the one that is started after it.
     position: Mutex<Position>,
@@ -87,8 +87,10 @@ impl std::fmt::Debug for Shared {
 impl DrivenFeed {
     /// Starts to follow at once, on the current tokio runtime. The policy was checked.
     pub(crate) fn start(feed: Arc<dyn RevocationFeed>, policy: FeedPolicy, to: Following) -> Result<Self, NoRuntime> {
+        let label = feed.label();
         let shared = Arc::new(Shared {
-            label: feed.label().into(),
+            origin: to.revocations.follow(&format!("{label} {:?}", to.covers)),
+            label: label.into(),
             feed,
             policy,
             to,
@@ -170,6 +172,13 @@ impl DrivenFeed {
                 *keeper = Keeper { _task: task, started: now };
             }
         }
+    }
+}
+
+impl Drop for Shared {
+    /// Neither the authorizer nor its follower is left.
+    fn drop(&mut self) {
+        self.to.revocations.leave(self.origin);
     }
 }
 

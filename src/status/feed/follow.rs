@@ -174,14 +174,14 @@ impl<'a> Connection<'a> {
         for (number, event) in events.into_iter().enumerate() {
             match scope::within(to.covers.as_deref(), &event) {
                 None => self.shared.ignored(),
-                Some(event @ RevocationEvent::Revoked(_)) => to.revocations.apply(to.origin, event),
+                Some(event @ RevocationEvent::Revoked(_)) => to.revocations.apply(self.shared.origin, event),
                 Some(event) => suspensions.push(event),
             }
             if number % BATCH == BATCH - 1 {
                 tokio::task::yield_now().await;
             }
         }
-        to.revocations.replace(to.origin, suspensions);
+        to.revocations.replace_suspensions(self.shared.origin, suspensions);
     }
 
     async fn tail(&mut self) -> Result<(), Trouble> {
@@ -226,7 +226,7 @@ impl<'a> Connection<'a> {
         let proved = match verdict {
             Verdict::Apply(event) => {
                 match scope::within(to.covers.as_deref(), event) {
-                    Some(event) => to.revocations.apply(to.origin, event),
+                    Some(event) => to.revocations.apply(self.shared.origin, event),
                     None => self.shared.ignored(),
                 }
                 self.shared.position().applied(message.cursor());

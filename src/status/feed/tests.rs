@@ -1,5 +1,7 @@
 //! A log that is said by hand → what its follower makes of it. The numbers of the threats are in the names.
 
+mod sharing;
+
 use std::{
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -15,7 +17,7 @@ use super::{
 use crate::{
     Authorizer, Issuer, Requirement, RouteTable, Unlisted,
     clock::UnixTime,
-    status::{Origin, Revocation, RevocationEvent, Revocations},
+    status::{Revocation, RevocationEvent, Revocations},
     testing::{ManualClock, TestIssuer, TokenBuilder},
     token::VerifiedToken,
 };
@@ -178,14 +180,21 @@ pub(super) fn follow(
     clock: &ManualClock,
 ) -> (Revocations, DrivenFeed) {
     let revocations = Revocations::builder().clock(clock.clone()).build().unwrap();
-    let following = Following {
-        origin: Origin::feed(0),
-        covers: covers.map(Into::into),
-        revocations: revocations.clone(),
-        clock: Arc::new(clock.clone()),
-    };
-    let feed = DrivenFeed::start(Arc::new(feed), policy, following).unwrap();
+    let feed = follow_into(&revocations, feed, policy, covers, clock);
     (revocations, feed)
+}
+
+/// One more feed that an index follows.
+pub(super) fn follow_into(
+    revocations: &Revocations,
+    feed: impl RevocationFeed,
+    policy: FeedPolicy,
+    covers: Option<&str>,
+    clock: &ManualClock,
+) -> DrivenFeed {
+    let (revocations, clock) = (revocations.clone(), Arc::new(clock.clone()));
+    let following = Following { covers: covers.map(Into::into), revocations, clock };
+    DrivenFeed::start(Arc::new(feed), policy, following).unwrap()
 }
 
 pub(super) fn session(id: usize) -> Revocation {

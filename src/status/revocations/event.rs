@@ -40,14 +40,19 @@ impl RevocationEvent {
 
 /// Who says so. The same tokens may be suspended by several, and then are until the last of them lifts it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Origin(u8);
+pub(crate) struct Origin(usize);
 
 impl Origin {
     /// This process: whoever calls [`Revocations`](super::Revocations) itself.
     pub(crate) const LOCAL: Self = Self(0);
 
-    /// The feed at this position, counted from zero.
-    pub(crate) const fn feed(position: u8) -> Self {
+    /// The feed at this position, counted from zero, of all that speak to an index.
+    pub(super) const fn feed(position: usize) -> Self {
         Self(position.saturating_add(1))
+    }
+
+    /// The position of that feed.
+    pub(super) const fn position(self) -> Option<usize> {
+        self.0.checked_sub(1)
     }
 }

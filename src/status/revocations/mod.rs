@@ -15,6 +15,7 @@ mod event;
 mod fingerprint;
 mod index;
 mod issuers;
+mod origins;
 mod revocation;
 mod room;
 mod sink;
@@ -43,6 +44,7 @@ pub(crate) use event::Origin;
 pub use event::RevocationEvent;
 use fingerprint::Fingerprints;
 use index::{Index, Prepared};
+use origins::Origins;
 pub use revocation::{Revocation, RevocationTarget};
 use room::Plan;
 pub use sink::{RevocationSink, SinkAnswer, SinkError};
@@ -93,6 +95,8 @@ struct Inner {
     index: RwLock<Index>,
     /// Whoever changes the index holds this all the while; readers are only kept out for moments.
     writer: Mutex<Times>,
+    /// Who may suspend. Locked before the writer.
+    origins: Mutex<Origins>,
     fingerprints: Fingerprints,
     generation: AtomicU64,
     coarsened: AtomicU64,
@@ -238,6 +242,28 @@ impl Revocations {
         self.make_room(moment);
     }
 
+    /// In whose name a feed speaks that is followed from now on. Several may have one name, as when one authorizer takes the
+    /// place of another; each has an origin of its own until it is [left](Self::leave).
+    pub(crate) fn follow(&self, name: &str) -> Origin {
+        self.origins().begin(name.into())
+    }
+
+    /// All that a feed has to say besides its revocations: its suspensions, in place of those before, and of those by
+    /// feeds of its name that nobody follows any more.
+    pub(crate) fn replace_suspensions(&self, origin: Origin, state: Vec<RevocationEvent>) {
+        self.replace(origin, state);
+        let mut origins = self.origins();
+        origins.spoke(origin).into_iter().for_each(|left| self.replace(left, Vec::new()));
+    }
+
+    /// Nobody follows the feed of this origin any more.
+    pub(crate) fn leave(&self, origin: Origin) {
+        let mut origins = self.origins();
+        if origins.end(origin) {
+            self.replace(origin, Vec::new());
+        }
+    }
+
     /// `None` where no token is left that could be refused.
     fn prepare(&self, revocation: &Revocation, moment: Moment) -> Option<Prepared> {
         let entry = Entry::new(revocation, moment.latest, self.inner.max_token_lifetime);
@@ -273,6 +299,10 @@ impl Revocations {
         index.issuers.tidy(|epoch| plan.is_over(epoch));
     }
 
+    fn origins(&self) -> MutexGuard<'_, Origins> {
+        self.inner.origins.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn writer(&self) -> MutexGuard<'_, Times> {
         self.inner.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -292,6 +322,7 @@ impl From<RevocationsBuilder> for Revocations {
         let inner = Inner {
             index: RwLock::new(Index::new()),
             writer: Mutex::new(Times::new(clock.now())),
+            origins: Mutex::default(),
             fingerprints: Fingerprints::new(),
             generation: AtomicU64::new(1),
             coarsened: AtomicU64::new(0),

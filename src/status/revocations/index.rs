@@ -92,7 +92,7 @@ impl Index {
         if let Some(known) = self.revoked.get_mut(&fingerprint) {
             return known.merge(&entry);
         }
-        entry.issuer = self.issuers.position(issuer);
+        entry.issuer = self.issuers.position(issuer, now);
         if entry.kind == Kind::Issuer {
             return self.issuers.raise(entry.issuer, &entry);
         }
@@ -109,13 +109,13 @@ impl Index {
     }
 
     /// Adds what `origin` suspends. Whether more is refused than before.
-    pub(super) fn suspend(&mut self, origin: Origin, prepared: Prepared) -> bool {
+    pub(super) fn suspend(&mut self, origin: Origin, prepared: Prepared, now: UnixTime) -> bool {
         let Self { suspended, issuers, kinds, suspensions, .. } = self;
         match suspended.entry(origin).or_default().entry(prepared.fingerprint) {
             Occupied(mut known) => known.get_mut().merge(&prepared.entry),
             Vacant(vacant) => {
                 let mut entry = prepared.entry;
-                entry.issuer = issuers.position(prepared.issuer);
+                entry.issuer = issuers.position(prepared.issuer, now);
                 count(kinds, issuers, &entry, true);
                 *suspensions += 1;
                 vacant.insert(entry);
@@ -133,7 +133,12 @@ impl Index {
     }
 
     /// Lifts all that `origin` suspends but for this. Whether more is refused than before.
-    pub(super) fn replace(&mut self, origin: Origin, suspended: impl IntoIterator<Item = Prepared>) -> bool {
+    pub(super) fn replace(
+        &mut self,
+        origin: Origin,
+        suspended: impl IntoIterator<Item = Prepared>,
+        now: UnixTime,
+    ) -> bool {
         let before = self.suspended.remove(&origin).unwrap_or_default();
         self.suspensions -= before.len();
         before.values().for_each(|entry| count(&mut self.kinds, &mut self.issuers, entry, false));
@@ -144,7 +149,7 @@ impl Index {
                 let mut known = *known;
                 known.merge(&prepared.entry)
             });
-            self.suspend(origin, prepared);
+            self.suspend(origin, prepared, now);
         }
         more
     }

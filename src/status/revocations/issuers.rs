@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::{entry::Entry, fingerprint::Fingerprint};
+use crate::clock::UnixTime;
 
 /// The position of what has no issuer of its own: tokens known by their text alone, and issuers beyond the last position.
 pub(super) const EVERYONE: u16 = 0;
@@ -28,11 +29,14 @@ impl Issuers {
         Self { positions: HashMap::new(), list: vec![Issuer::default()], free: Vec::new(), epochs: 0 }
     }
 
-    /// The position of that issuer, old or new.
-    pub(super) fn position(&mut self, fingerprint: Option<Fingerprint>) -> u16 {
+    /// The position of that issuer, old or new; where all are taken, everyone's.
+    pub(super) fn position(&mut self, fingerprint: Option<Fingerprint>, now: UnixTime) -> u16 {
         let Some(fingerprint) = fingerprint else { return EVERYONE };
         if let Some(position) = self.positions.get(&fingerprint) {
             return *position;
+        }
+        if self.free.is_empty() && u16::try_from(self.list.len()).is_err() {
+            self.tidy(|epoch| epoch.is_over(now));
         }
         let Some(position) = self.free.pop().or_else(|| u16::try_from(self.list.len()).ok()) else { return EVERYONE };
         if self.list.len() <= usize::from(position) {
@@ -47,7 +51,7 @@ impl Issuers {
 
     /// How many entries are each issuer's own, by position.
     pub(super) fn sizes(&self) -> impl Iterator<Item = (u16, usize)> {
-        self.list.iter().zip(0..).map(|(issuer, position)| (position, issuer.entries))
+        self.list.iter().zip(0..=u16::MAX).map(|(issuer, position)| (position, issuer.entries))
     }
 
     /// How many issuers have an epoch of their own.
@@ -91,7 +95,7 @@ impl Issuers {
 
     /// Forgets epochs that are over, and issuers of whom nothing is left.
     pub(super) fn tidy(&mut self, is_over: impl Fn(&Entry) -> bool) {
-        for (issuer, position) in self.list.iter_mut().zip(0..) {
+        for (issuer, position) in self.list.iter_mut().zip(0..=u16::MAX) {
             let ended = issuer.epoch.take_if(|epoch| is_over(epoch));
             self.epochs -= usize::from(ended.is_some() && position != EVERYONE);
             if issuer.entries == 0

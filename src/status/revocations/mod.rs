@@ -198,7 +198,9 @@ impl Revocations {
                 self.change(self.prepare(&revocation, moment), |index, one| index.revoke(one, moment.earliest));
             }
             RevocationEvent::Suspended(revocation) => {
-                self.change(self.prepare(&revocation, moment), |index, one| index.suspend(origin, one));
+                self.change(self.prepare(&revocation, moment), |index, one| {
+                    index.suspend(origin, one, moment.earliest)
+                });
             }
             RevocationEvent::Resumed(revocation) => {
                 let fingerprint = self.inner.fingerprints.of_target(&revocation);
@@ -238,7 +240,7 @@ impl Revocations {
             self.change(prepared, |index, one| index.revoke(one, moment.earliest));
             self.make_room(moment);
         }
-        self.change([suspended], |index, suspended| index.replace(origin, suspended.into_values()));
+        self.change([suspended], |index, suspended| index.replace(origin, suspended.into_values(), moment.earliest));
         self.make_room(moment);
     }
 

@@ -205,14 +205,22 @@ fn issuers_beyond_their_bound_share_an_epoch_threat_28() {
     let clock = ManualClock::new();
     let index = bounded(1_000_000, &clock);
     let of = |number: u32| format!("https://{number}.example");
-    for number in 0..65_536 {
+    let epoch = |number: u32| Revocation::issuer(Some(&of(number)), UnixTime::from_secs(NOW.as_secs() - 1));
+    for number in 1..65_535 {
         index.revoke(Revocation::token_id(Some(&of(number)), "t"));
     }
-    let (last, free) = (token(Some(&of(65_535)), &json!({ "iat": NOW.as_secs(), "jti": "t" })), bystander(0));
-    assert!(refused(&index, &last) && !refused(&index, &free) && index.coarsened() == 0);
-    // An epoch of one more cannot be told from everybody's.
-    index.revoke(Revocation::issuer(Some("https://one.more.example"), UnixTime::from_secs(NOW.as_secs() - 1)));
-    assert!(refused(&index, &bystander(-1)) && !refused(&index, &free));
+    // The last position, until that epoch is over.
+    index.revoke(epoch(65_535).expires_at(NOW));
+    clock.advance(seconds(5 * 60));
+    index.revoke(epoch(65_536));
+    let by = |number: u32, age: u64| token(Some(&of(number)), &json!({ "iat": NOW.as_secs() - age, "jti": "t" }));
+    assert!(refused(&index, &by(65_536, 1)) && !refused(&index, &by(65_535, 1)) && !refused(&index, &bystander(-1)));
+    // What one more revokes is as exact, and only its epoch cannot be told from everybody's.
+    index.revoke(Revocation::token_id(Some(&of(65_537)), "t"));
+    assert!(refused(&index, &by(65_537, 0)) && !refused(&index, &bystander(-1)));
+    index.revoke(epoch(65_537));
+    assert!(refused(&index, &bystander(-1)) && !refused(&index, &bystander(0)));
+    assert!(refused(&index, &by(65_537, 1)) && index.coarsened() == 0);
 }
 
 #[test]

@@ -282,6 +282,30 @@ async fn junk_that_must_be_asked_about_does_not_crowd_out_verified_tokens_threat
 }
 
 #[tokio::test]
+async fn nobody_in_the_queue_waits_longer_than_their_patience_threat_17_22() {
+    let source = Scripted::new(Says::Hangs);
+    let world = world(&source, StatusPolicy::default().concurrency(1, 100)).await;
+    let tick = Duration::from_millis(1);
+    let mut queue: Vec<_> = (0..10).map(|_| request(&world, &world.issuer.token().build(), ANY())).collect();
+    settle(&world, 10).await;
+    world.advance(SECOND).await;
+    let later = request(&world, &world.issuer.token().build(), ANY());
+    settle(&world, 1).await;
+    for pause in [PAUSE, SECOND - tick, SECOND / 2 - PAUSE] {
+        world.advance(pause).await;
+    }
+    assert!(queue.iter().all(|waiting| !waiting.is_finished()), "they had patience left");
+    world.advance(tick).await;
+    for waited in queue.drain(..) {
+        assert!(waited.is_finished(), "held up by who came before");
+        assert_eq!(waited.await.unwrap(), Err(RejectionKind::StatusUnavailable));
+    }
+    assert!(!later.is_finished(), "each has its own");
+    world.advance(SECOND).await;
+    assert!(later.is_finished());
+}
+
+#[tokio::test]
 async fn a_source_that_says_come_back_later_is_not_asked_by_those_who_queue_threat_17_22() {
     let later = StatusError::RateLimited { retry_after: Some(20 * SECOND) };
     for (says, most) in [(later, 4), (StatusError::Unreachable("refused".to_owned()), 8)] {

@@ -45,7 +45,9 @@ impl RevocationsBuilder {
         self
     }
 
-    /// No token that is to be accepted lives longer than this, from `iat` to `exp`, in whole seconds.
+    /// No token that is to be accepted lives longer than this, from `iat` to `exp`, in whole seconds. One that does not say
+    /// both is refused. Of a session or grant that is revoked whenever issued, tokens issued long after that may pass: the
+    /// issuer must not issue any.
     pub const fn max_token_lifetime(mut self, lifetime: Duration) -> Self {
         self.max_token_lifetime = Some(lifetime);
         self

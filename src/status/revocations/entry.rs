@@ -89,13 +89,14 @@ impl Entry {
 
     /// What `revocation`, heard of at `now`, comes to where no accepted token lives longer than `lifetime`.
     pub(super) fn new(revocation: &Revocation, now: UnixTime, lifetime: Option<Duration>) -> Self {
-        // Nobody can have decided it later than now.
-        let decided = revocation.decision().map_or(now, |instant| instant.min(now));
+        // By a clock that may be behind ours. Nobody can have decided it later than now.
+        let decided = revocation.decision().map_or(now, |instant| instant.saturating_add(LEEWAY).min(now));
         let (instant, always) = match revocation.latest_issue().map(|latest| Seconds::try_from(latest.as_secs())) {
             Some(Ok(latest)) => (latest, false),
             _ => (seconds(decided), true),
         };
-        let last_issued = revocation.latest_issue().map_or(decided, |latest| latest.max(decided));
+        // By another clock again, which may be ahead.
+        let last_issued = revocation.latest_issue().unwrap_or_default().max(decided.saturating_add(LEEWAY));
         let end = revocation.expiry().or_else(|| Some(last_issued.saturating_add(lifetime?)));
         let leaves = end.map_or(Self::NEVER, |end| seconds(end.saturating_add(LEEWAY)));
         Self { instant, leaves, issuer: 0, kind: Kind::of(revocation.target()), always }

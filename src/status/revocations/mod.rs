@@ -67,8 +67,9 @@ const CHUNK: usize = 1024;
 /// # Bounds
 ///
 /// Entries whose [`expires_at`](Revocation::expires_at) is five minutes past (the largest leeway there is) may be
-/// forgotten. Those without stay, unless
-/// [`max_token_lifetime`](RevocationsBuilder::max_token_lifetime) is said.
+/// forgotten. Those without stay, unless [`max_token_lifetime`](RevocationsBuilder::max_token_lifetime) is said: then a
+/// revocation may be forgotten when every token has expired that was there when it was decided. A suspension stays until
+/// it is lifted.
 ///
 /// When there are more entries than the [`capacity`](RevocationsBuilder::capacity), none is dropped. The issuer with the
 /// most of them gives up the oldest, and all its tokens that were issued up to then are refused in their place: whatever
@@ -195,10 +196,13 @@ impl Revocations {
         let moment = writer.moment(self.inner.clock.now());
         match event {
             RevocationEvent::Revoked(revocation) => {
-                self.change(self.prepare(&revocation, moment), |index, one| index.revoke(one, moment.earliest));
+                let lifetime = self.inner.max_token_lifetime;
+                self.change(self.prepare(&revocation, moment, lifetime), |index, one| {
+                    index.revoke(one, moment.earliest)
+                });
             }
             RevocationEvent::Suspended(revocation) => {
-                self.change(self.prepare(&revocation, moment), |index, one| {
+                self.change(self.prepare(&revocation, moment, None), |index, one| {
                     index.suspend(origin, one, moment.earliest)
                 });
             }
@@ -221,7 +225,7 @@ impl Revocations {
             match event {
                 RevocationEvent::Revoked(revocation) => revoked.push(revocation),
                 RevocationEvent::Suspended(revocation) => {
-                    if let Some(one) = self.prepare(&revocation, moment) {
+                    if let Some(one) = self.prepare(&revocation, moment, None) {
                         match suspended.entry(one.fingerprint) {
                             Occupied(mut known) => known.get_mut().merge(&one),
                             Vacant(vacant) => {
@@ -236,7 +240,9 @@ impl Revocations {
             }
         }
         for chunk in revoked.chunks(CHUNK) {
-            let prepared: Vec<_> = chunk.iter().filter_map(|revocation| self.prepare(revocation, moment)).collect();
+            let lifetime = self.inner.max_token_lifetime;
+            let prepare = |revocation| self.prepare(revocation, moment, lifetime);
+            let prepared: Vec<_> = chunk.iter().filter_map(prepare).collect();
             self.change(prepared, |index, one| index.revoke(one, moment.earliest));
             self.make_room(moment);
         }
@@ -266,9 +272,10 @@ impl Revocations {
         }
     }
 
-    /// `None` where no token is left that could be refused.
-    fn prepare(&self, revocation: &Revocation, moment: Moment) -> Option<Prepared> {
-        let entry = Entry::new(revocation, moment.latest, self.inner.max_token_lifetime);
+    /// `None` where no token is left that could be refused. What is suspended is so for as long as nobody lifts it, and has
+    /// no `lifetime`.
+    fn prepare(&self, revocation: &Revocation, moment: Moment, lifetime: Option<Duration>) -> Option<Prepared> {
+        let entry = Entry::new(revocation, moment.latest, lifetime);
         (!entry.is_over(moment.earliest)).then(|| Prepared::new(revocation, entry, &self.inner.fingerprints))
     }
 

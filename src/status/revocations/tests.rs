@@ -1,5 +1,6 @@
 //! Tokens and revocations by hand → what the index says of them.
 
+mod lifetime;
 mod model;
 mod overflow;
 mod rules;

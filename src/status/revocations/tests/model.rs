@@ -82,7 +82,9 @@ impl Model {
     /// What has to be refused, and what may be: entries that are over may be forgotten, or not yet.
     fn refuses(&self, token: &VerifiedToken, now: UnixTime) -> (bool, bool) {
         let all = || self.revoked.iter().chain(self.suspended.iter().map(|(_, said)| said));
-        let must = all().any(|said| said.covers(token) && !said.is_over(now, self.lifetime) && said.binds(token));
+        let binds = |said: &Said, life| said.covers(token) && !said.is_over(now, life) && said.binds(token);
+        let must = self.revoked.iter().any(|said| binds(said, self.lifetime))
+            || self.suspended.iter().any(|(_, said)| binds(said, None));
         let may = all().any(|said| said.covers(token));
         (must || self.outlives_all(token), may || self.outlives_all(token))
     }

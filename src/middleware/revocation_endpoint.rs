@@ -5,7 +5,7 @@
 //! POST, application/json: {"sub":"user-1"} or [{…}, {…}]       any of them, at most a thousand
 //! ```
 //!
-//! A batch is taken in as a whole or not at all, and nobody speaks for another issuer than their own token's.
+//! A batch of which anything is malformed changes nothing, and nobody speaks for another issuer than their own token's.
 
 mod refusal;
 mod request;
@@ -39,7 +39,8 @@ use crate::{
 
 /// A service that is told what is revoked, and takes it in: mount it where administrators, or the issuer, can reach it.
 ///
-/// It comes behind an [`AuthorizeLayer`] of its own, and answers nobody without a token that suffices.
+/// It comes behind an [`AuthorizeLayer`] of its own, and answers nobody without a token that suffices. How long a body may
+/// take to arrive is the server's to bound.
 ///
 /// ```no_run
 /// use portcullis::{Authorizer, Requirement, middleware::RevocationEndpoint, status::Revocations};
@@ -67,7 +68,7 @@ use crate::{
 /// | `jti`, `token`, `token_sha256`, `sid`, `grant` | one token, session or grant, whenever issued |
 /// | `sub`, `client_id`, `act` | all tokens of a subject, client or actor |
 /// | `issuer_wide` | `true`, and no other target: all tokens of the issuer |
-/// | `issued_up_to` | only those issued up to then; now by default, for a subject, client, actor or issuer |
+/// | `issued_up_to` | only those issued up to then; now by our clock by default, for a subject, client, actor or issuer |
 /// | `exp` | when the last of them expires |
 ///
 /// `token` is better than a digest that the caller took of all of it: the holder of a JWT may be able to write its
@@ -80,8 +81,11 @@ use crate::{
 /// # Answers
 ///
 /// 200 without a body when everything was taken in; else `{"error","error_description"}` with 400 for what is malformed,
-/// 403 for a foreign issuer, 405, 413, 415, and 503 with `Retry-After` where it was not taken in: send it again, as
-/// nothing is done twice.
+/// 403 for a foreign issuer, 405, 413, 415, and 503 with `Retry-After` where a sink did not take it in, or not all of it:
+/// send it again, with `issued_up_to` if later tokens are to pass.
+///
+/// Events go to [`Revocations`](crate::status::Revocations) in the name of this service: a caller who may suspend can
+/// resume what this service itself suspended of the same issuer.
 #[derive(Clone)]
 pub struct RevocationEndpoint {
     inner: Arc<Inner>,

@@ -136,7 +136,10 @@ async fn what_is_said_badly_changes_nothing_threat_27() {
     let endpoint = endpoint(&world, log.clone());
     let admin = world.issuer.token().scopes(["tokens:revoke"]).build();
     let many = format!("[{}]", vec![r#"{"jti":"t"}"#; 1001].join(","));
+    // What is too much is not even looked at, nor kept.
+    let flood = format!("[{},7]", vec!["{}"; 1001].join(","));
     let rows = [
+        (JSON, &*flood, "not between one event and 1000"),
         (JSON, "", "line 1, column 0"),
         (JSON, "[]", "not between one event and 1000"),
         (JSON, &many, "not between one event and 1000"),

@@ -1,11 +1,15 @@
 //! Method, headers and body → the events that the caller may report.
 
-use std::{collections::BTreeSet, ops::Range};
+use std::{collections::BTreeSet, fmt, ops::Range};
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, header};
 use http_body::Body;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use serde::{
+    Deserialize, Deserializer,
+    de::{IgnoredAny, SeqAccess, Visitor},
+};
 use url::form_urlencoded;
 
 use super::{Inner, refusal::Refusal};
@@ -66,7 +70,7 @@ impl Caller<'_> {
     pub(super) fn events(&self, body: &[u8]) -> Result<Vec<RevocationEvent>, Refusal> {
         let is_array = body.trim_ascii_start().first() == Some(&b'[');
         let read = if is_array {
-            serde_json::from_slice::<Vec<RevocationMembers>>(body)
+            serde_json::from_slice::<Batch>(body).map(|batch| batch.0)
         } else {
             serde_json::from_slice(body).map(|one| vec![one])
         };
@@ -107,6 +111,37 @@ impl Caller<'_> {
             }
         }
         RevocationEvent::try_from(members).or_else(|error| malformed(&error.to_string()))
+    }
+}
+
+/// The events of an array, and one more where there are too many: the others of a hostile array are not kept.
+struct Batch(Vec<RevocationMembers>);
+
+impl<'de> Deserialize<'de> for Batch {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct BatchVisitor;
+
+        impl<'de> Visitor<'de> for BatchVisitor {
+            type Value = Batch;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an array of events")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut array: A) -> Result<Batch, A::Error> {
+                let mut events = Vec::new();
+                while events.len() <= MAX_EVENTS {
+                    match array.next_element()? {
+                        Some(event) => events.push(event),
+                        None => return Ok(Batch(events)),
+                    }
+                }
+                while array.next_element::<IgnoredAny>()?.is_some() {}
+                Ok(Batch(events))
+            }
+        }
+
+        deserializer.deserialize_seq(BatchVisitor)
     }
 }
 

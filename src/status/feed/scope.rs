@@ -1,17 +1,14 @@
 //! An event → the same, if the feed may speak of it: one issuer's feed revokes nobody else's tokens.
 
-use crate::status::{RevocationEvent, RevocationTarget};
+use crate::status::RevocationEvent;
 
 /// The event in the name of `issuer`, whose feed said it; with no issuer, the feed speaks for all. Nothing where it is
-/// about tokens of another, or about a token of which only the text is known: that may be anybody's.
+/// about tokens of another. A token of which only the text is known is refused where it is theirs.
 pub(super) fn within(issuer: Option<&str>, event: &RevocationEvent) -> Option<RevocationEvent> {
     let Some(issuer) = issuer else { return Some(event.clone()) };
     let about = event.about();
     let is_theirs = about.issuer_identifier().is_none_or(|other| other == issuer);
-    if !is_theirs || matches!(about.target(), RevocationTarget::TokenDigest(_)) {
-        return None;
-    }
-    Some(event.clone().map(|about| about.of_issuer(issuer)))
+    is_theirs.then(|| event.clone().map(|about| about.of_issuer(issuer)))
 }
 
 #[cfg(test)]
@@ -32,7 +29,11 @@ mod tests {
             (Some("a"), RevocationEvent::Resumed(about(None)), Some(RevocationEvent::Resumed(about(Some("a"))))),
             (Some("a"), RevocationEvent::Revoked(about(Some("b"))), None),
             (Some("a"), RevocationEvent::Resumed(about(Some("b"))), None),
-            (Some("a"), RevocationEvent::Revoked(Revocation::token("t")), None),
+            (
+                Some("a"),
+                RevocationEvent::Revoked(Revocation::token("t")),
+                Some(RevocationEvent::Revoked(Revocation::token("t").of_issuer("a"))),
+            ),
         ];
         for (issuer, event, expected) in rows {
             assert_eq!(within(issuer, &event), expected, "{issuer:?} {event:?}");

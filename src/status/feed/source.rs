@@ -48,7 +48,8 @@ pub type FeedMessages = Pin<Box<dyn Stream<Item = Result<FeedMessage, FeedError>
 /// }
 /// ```
 pub trait RevocationFeed: Send + Sync + fmt::Debug + 'static {
-    /// How logs, metrics and readiness call it; never a secret.
+    /// How logs, metrics and readiness call it; never a secret. Feeds that speak to one index want a name each: what one
+    /// suspended is lifted where it is followed no more and another of its name is heard.
     fn label(&self) -> String;
 
     /// All that counts now, of at most so many events; a feed that has more stops reading with [`FeedError::TooLarge`].

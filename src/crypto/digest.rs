@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use aws_lc_rs::digest::{Context, SHA256};
+use aws_lc_rs::digest::{Context, Digest, SHA256, digest};
 
 /// A digest being taken.
 #[derive(Clone)]
@@ -23,14 +23,16 @@ impl Sha256 {
 
     /// The digest of these bytes and nothing else, as anybody would take it.
     pub(crate) fn of(bytes: &[u8]) -> [u8; 32] {
-        let mut context = Context::new(&SHA256);
-        context.update(bytes);
-        Self(context).finish()
+        Self::bytes(&digest(&SHA256, bytes))
     }
 
     pub(crate) fn finish(self) -> [u8; 32] {
+        Self::bytes(&self.0.finish())
+    }
+
+    fn bytes(digest: &Digest) -> [u8; 32] {
         let mut bytes = [0; 32];
-        bytes.copy_from_slice(self.0.finish().as_ref());
+        bytes.copy_from_slice(digest.as_ref());
         bytes
     }
 }

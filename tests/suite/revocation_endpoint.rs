@@ -1,6 +1,11 @@
 //! Requests to the endpoint for revocations → answers, and what was taken in.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    sync::{Arc, Mutex},
+    task::{Context, Poll},
+};
 
 use bytes::Bytes;
 use http::Request;
@@ -49,6 +54,25 @@ impl RevocationSink for Log {
             log.events.lock().unwrap().extend(events);
             Ok(())
         })
+    }
+}
+
+/// A body that says how long it is, and is not to be read.
+struct Announced(u64);
+
+impl http_body::Body for Announced {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<http_body::Frame<Bytes>, Infallible>>> {
+        panic!("read, and it is too long")
+    }
+
+    fn size_hint(&self) -> http_body::SizeHint {
+        http_body::SizeHint::with_exact(self.0)
     }
 }
 
@@ -207,12 +231,15 @@ async fn a_body_is_read_up_to_its_bound_threat_31() {
     assert_eq!(answer(&endpoint, post(&admin, JSON, padded(256 * 1024))).await.0, 200);
     assert_eq!(log.take().len(), 1);
     assert_eq!(answer(&endpoint, post(&admin, JSON, padded(256 * 1024 + 1))).await.0, 413);
+    let announced = request("POST /revocations", Some(&admin)).header("content-type", JSON);
+    let announced = announced.body(Announced(256 * 1024 + 1)).unwrap();
+    assert_eq!(endpoint.clone().oneshot(announced).await.unwrap().status(), 413);
     // One that does not say how long it will be, and never ends.
     let pieces = Arc::new(Mutex::new(0));
     let counted = Arc::clone(&pieces);
     let endless = StreamBody::new(tokio_stream::iter(std::iter::repeat_with(move || {
         *counted.lock().unwrap() += 1;
-        Ok::<_, std::convert::Infallible>(http_body::Frame::data(Bytes::from(" ".repeat(1024))))
+        Ok::<_, Infallible>(http_body::Frame::data(Bytes::from(" ".repeat(1024))))
     })));
     let request = request("POST /revocations", Some(&admin)).header("content-type", JSON).body(endless).unwrap();
     assert_eq!(endpoint.clone().oneshot(request).await.unwrap().status(), 413);

@@ -73,9 +73,15 @@ impl Fingerprints {
 
     /// Of the tokens of `issuer` that have `name` in common.
     pub(super) fn of(&self, issuer: Option<&str>, kind: Kind, name: &[u8]) -> Fingerprint {
-        let what = [kind.number(), u8::from(issuer.is_some())];
-        let issuer = issuer.unwrap_or_default().as_bytes();
-        let digest = Sha256::new().piece(&self.key).piece(&what).piece(issuer).piece(name).finish();
+        // Of known lengths all but the last, and so no two come to the same text.
+        let length = issuer.map_or(0, str::len);
+        let mut text = Vec::with_capacity(self.key.len() + 16 + length + name.len());
+        text.extend_from_slice(&self.key);
+        text.extend_from_slice(&[kind.number(), u8::from(issuer.is_some())]);
+        text.extend_from_slice(&u64::try_from(length).unwrap_or(u64::MAX).to_be_bytes());
+        text.extend_from_slice(issuer.unwrap_or_default().as_bytes());
+        text.extend_from_slice(name);
+        let digest = Sha256::of(&text);
         let mut words =
             digest.chunks_exact(4).map(|bytes| bytes.iter().fold(0, |word, byte| word << 8 | u32::from(*byte)));
         Fingerprint([(); 4].map(|()| words.next().unwrap_or_default()))

@@ -119,6 +119,9 @@ impl Revocations {
     }
 
     /// These tokens are no longer accepted, from the very next request on, and for good.
+    ///
+    /// Waits for nobody but others who revoke. Where there is no room left, making some takes as long as looking at every
+    /// entry a few times; once for a quarter of the capacity.
     pub fn revoke(&self, revocation: Revocation) {
         self.apply(Origin::LOCAL, RevocationEvent::Revoked(revocation));
     }

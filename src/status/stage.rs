@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Who can say of one issuer's tokens whether they still stand.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct IssuerStatus {
     source: Option<StatusLookup>,
     /// What the issuer itself publishes, so that it need not be asked.
@@ -87,6 +87,13 @@ impl fmt::Debug for Answer {
     }
 }
 
+impl Standing {
+    /// Nothing has to be asked again.
+    const fn of(token: ActiveToken) -> Self {
+        Self { token, renewal: None }
+    }
+}
+
 impl Presented<'_> {
     fn text(&self) -> &[u8] {
         match self {
@@ -149,7 +156,7 @@ impl IssuerStatus {
         let source = match (&self.source, presented) {
             (Some(source), Presented::Opaque(_)) => source,
             (Some(source), Presented::Jwt(_)) if !source.policy().only_opaque => source,
-            (_, Presented::Jwt(token)) => return self.without_source(token, demand),
+            (_, Presented::Jwt(token)) => return self.without_source(token, demand).map(Standing::of),
             (None, Presented::Opaque(_)) => return Err(Unsettled::Unavailable(NoWord::NOBODY)),
         };
         let (key, now) = (source.key(presented.text()), demand.now.monotonic());
@@ -160,17 +167,15 @@ impl IssuerStatus {
             // The issuer publishes what it takes back: there is nothing to ask. But what it has said already counts.
             return match source.bad_word(&key, demand.now).map(|word| word.verdict.clone()) {
                 Some(Verdict::Withdrawn(reason)) => Err(Unsettled::Withdrawn(reason)),
-                _ => Ok(as_it_is(token)),
+                _ => Ok(Standing::of(as_it_is(token))),
             };
         }
         let good = source.good_word(&key);
         let outage = |no_word| self.outage(good.as_deref(), presented, demand, no_word);
         match demand.answer.filter(|answer| answer.about == key).map(|answer| &answer.reply) {
             // Asked for this request, and so as fresh as any could be.
-            Some(Ok(word)) => {
-                return stands(word, presented, demand.now, outage).map(|token| Standing { token, renewal: None });
-            }
-            Some(Err(no_word)) => return outage(*no_word),
+            Some(Ok(word)) => return stands(word, presented, demand.now, outage).map(Standing::of),
+            Some(Err(no_word)) => return outage(*no_word).map(Standing::of),
             None => {}
         }
         // Where a feed is too old, the issuer's word stands in for it, if it is young enough to.
@@ -186,7 +191,7 @@ impl IssuerStatus {
             return Ok(Standing { token, renewal: is_due.then(|| presented.question()) });
         }
         if let Some(word) = source.bad_word(&key, demand.now) {
-            return stands(&word, presented, demand.now, outage).map(|token| Standing { token, renewal: None });
+            return stands(&word, presented, demand.now, outage).map(Standing::of);
         }
         match source.may_ask(now) {
             Ok(()) => {
@@ -195,7 +200,7 @@ impl IssuerStatus {
             }
             Err(no_word) => {
                 source.suggest(presented.promise(good.is_some()), || presented.question());
-                outage(no_word)
+                outage(no_word).map(Standing::of)
             }
         }
     }
@@ -207,7 +212,7 @@ impl IssuerStatus {
         presented: Presented<'_>,
         demand: &Demand<'_>,
         no_word: NoWord,
-    ) -> Result<Standing, Unsettled> {
+    ) -> Result<ActiveToken, Unsettled> {
         let refused = Unsettled::Unavailable(no_word);
         let OnOutage::AcceptStale(age) = demand.on_outage.unwrap_or(self.on_outage) else { return Err(refused) };
         // A route that asks on every request is never served what was said before.
@@ -218,8 +223,7 @@ impl IssuerStatus {
             && word.age(demand.now.monotonic()) < age
             && !word.is_over(demand.now.wall())
         {
-            let token = stands(word, presented, demand.now, |_| Err(Unsettled::Unavailable(no_word)))?;
-            return Ok(Standing { token, renewal: None });
+            return stands(word, presented, demand.now, |_| Err(refused));
         }
         match presented {
             // The issuer's own feed had the word before.
@@ -233,7 +237,7 @@ impl IssuerStatus {
     }
 
     /// Nobody can be asked: what is known is what feeds said, and that nothing was revoked here.
-    fn without_source(&self, token: &VerifiedToken, demand: &Demand<'_>) -> Result<Standing, Unsettled> {
+    fn without_source(&self, token: &VerifiedToken, demand: &Demand<'_>) -> Result<ActiveToken, Unsettled> {
         match (demand.heard, demand.freshness) {
             (None, Freshness::Cached) => Ok(as_it_is(token)),
             (None, _) | (_, Freshness::EveryRequest) => Err(Unsettled::Unavailable(NoWord::NOBODY)),
@@ -247,8 +251,8 @@ impl IssuerStatus {
 }
 
 /// Its signature and its claims hold, and nobody has said that it does not stand.
-fn as_it_is(token: &VerifiedToken) -> Standing {
-    Standing { token: ActiveToken::new(token.clone()), renewal: None }
+fn as_it_is(token: &VerifiedToken) -> ActiveToken {
+    ActiveToken::new(token.clone())
 }
 
 /// How old a word may be; `None` where it must be asked for.
@@ -265,7 +269,7 @@ fn stands(
     word: &Word,
     presented: Presented<'_>,
     now: Now,
-    outage: impl FnOnce(NoWord) -> Result<Standing, Unsettled>,
+    outage: impl FnOnce(NoWord) -> Result<ActiveToken, Unsettled>,
 ) -> Result<ActiveToken, Unsettled> {
     match (&word.verdict, presented) {
         (Verdict::Withdrawn(reason), _) => Err(Unsettled::Withdrawn(*reason)),
@@ -280,7 +284,7 @@ fn stands(
         // The second cannot be: a text is of one kind.
         (Verdict::Undecided, _) | (Verdict::Stands { .. } | Verdict::Described(_), _) => {
             let retry_after = word.max_age.saturating_sub(word.age(now.monotonic()));
-            outage(NoWord { reason: StatusUnavailable::NoWord, retry_after }).map(|standing| standing.token)
+            outage(NoWord { reason: StatusUnavailable::NoWord, retry_after })
         }
     }
 }

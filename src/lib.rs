@@ -64,6 +64,9 @@
 //! | `tracing` | events at target `portcullis` |
 //! | `metrics` | the counters of [`observe::names`] |
 //! | `testing` | module [`testing`]: an issuer, tokens good and bad, a clock moved by hand |
+//! | `outbound` | module [`outbound`]: tokens for the calls a service makes itself, and a layer that attaches them |
+//! | `agent-idp` | module [`providers::agent_idp`]: what its tokens take, and a client of its token service |
+//! | `grantex` | module [`providers::grantex`]: the same, its revocation feed, and its webhooks |
 //! | `full` | all of them |
 
 pub mod authorizer;
@@ -77,7 +80,13 @@ pub mod issuer;
 pub mod keys;
 pub mod middleware;
 pub mod observe;
+#[cfg(feature = "outbound")]
+#[cfg_attr(docsrs, doc(cfg(feature = "outbound")))]
+pub mod outbound;
 pub mod policy;
+#[cfg(any(feature = "agent-idp", feature = "grantex"))]
+#[cfg_attr(docsrs, doc(cfg(any(feature = "agent-idp", feature = "grantex"))))]
+pub mod providers;
 pub mod rejection;
 pub mod status;
 mod tasks;

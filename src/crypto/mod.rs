@@ -10,6 +10,8 @@ mod digest;
 #[cfg(feature = "testing")]
 pub(crate) mod generate;
 mod key;
+#[cfg(feature = "grantex")]
+mod mac;
 mod signing;
 
 pub(crate) use algorithm::KeyKind;
@@ -17,4 +19,7 @@ pub use algorithm::{Algorithm, UnknownAlgorithm};
 pub(crate) use digest::Sha256;
 pub use key::KeyError;
 pub(crate) use key::{Curve, PreparedKey};
+#[cfg(feature = "grantex")]
+#[allow(unused_imports, reason = "until its users are there")]
+pub(crate) use mac::HmacKey;
 pub(crate) use signing::{SigningKey, unique_id};

@@ -12,6 +12,8 @@ mod assertion;
 mod authentication;
 mod authenticator;
 mod client_credentials;
+#[cfg(feature = "outbound")]
+mod connection;
 mod endpoint;
 mod environment;
 mod form;
@@ -26,6 +28,9 @@ pub use assertion::PrivateKey;
 pub use authentication::{ClientAuthentication, ClientAuthenticationError};
 pub(crate) use authenticator::{Authenticator, Shown};
 pub use client_credentials::ClientCredentials;
+#[cfg(feature = "outbound")]
+#[cfg_attr(docsrs, doc(cfg(feature = "outbound")))]
+pub use connection::Connection;
 pub use endpoint::{Endpoint, EndpointError};
 pub(crate) use environment::Environment;
 pub(crate) use form::{ExtraParameters, Form};
@@ -34,4 +39,4 @@ pub(crate) use place::{InvalidPlace, Place, PlaceSource};
 pub(crate) use retry_after::retry_after;
 pub use token_request::ClientError;
 pub(crate) use transport::NoTransport;
-pub use transport::{Exchange, HttpTransport, Transport, TransportError};
+pub use transport::{Arriving, Exchange, HttpTransport, Opening, Transport, TransportError};

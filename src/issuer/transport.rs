@@ -1,11 +1,25 @@
 //! One HTTP request to an authorization server → one bounded answer.
 
-use std::{fmt, future::Future, pin::Pin, time::Duration};
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use bytes::{Bytes, BytesMut};
+use futures_core::Stream;
+use http_body_util::BodyDataStream;
 
 /// What [`Transport::send`] returns.
 pub type Exchange = Pin<Box<dyn Future<Output = Result<http::Response<Bytes>, TransportError>> + Send>>;
+
+/// What [`Transport::open`] returns.
+pub type Opening = Pin<Box<dyn Future<Output = Result<http::Response<Arriving>, TransportError>> + Send>>;
+
+/// A body as it arrives, piece by piece. Dropped, its connection is given up.
+pub type Arriving = Pin<Box<dyn Stream<Item = Result<Bytes, TransportError>> + Send>>;
 
 /// Carries requests to authorization servers.
 ///
@@ -14,6 +28,15 @@ pub type Exchange = Pin<Box<dyn Future<Output = Result<http::Response<Bytes>, Tr
 pub trait Transport: Send + Sync + fmt::Debug + 'static {
     /// Sends `request`, whose URI is absolute, and reads at most `max_body` bytes of the answer.
     fn send(&self, request: http::Request<Bytes>, max_body: usize) -> Exchange;
+
+    /// Sends `request` and hands on the answer's body as it arrives, for a server that never ends it. Neither its size nor
+    /// its time is bounded: its reader does both.
+    ///
+    /// An implementation need not be able to: by default that is an error.
+    fn open(&self, request: http::Request<Bytes>) -> Opening {
+        drop(request);
+        Box::pin(async { Err(TransportError::Failed("this transport cannot read a body as it arrives".into())) })
+    }
 }
 
 /// Why an authorization server gave no answer that could be read.
@@ -23,6 +46,9 @@ pub enum TransportError {
     /// The answer's body is larger than the caller allows.
     #[error("the answer is larger than {0} bytes")]
     TooLarge(usize),
+    /// No answer within this time.
+    #[error("no answer within {0:?}")]
+    TimedOut(Duration),
     /// No answer, or not all of it: connection, TLS or protocol trouble.
     #[error("no answer")]
     Failed(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -64,17 +90,39 @@ impl fmt::Debug for HttpTransport {
     }
 }
 
-impl Transport for HttpTransport {
-    fn send(&self, request: http::Request<Bytes>, max_body: usize) -> Exchange {
+impl HttpTransport {
+    /// Sends `request`, and waits for the head of its answer.
+    fn execute(
+        &self,
+        request: http::Request<Bytes>,
+    ) -> impl Future<Output = Result<reqwest::Response, TransportError>> + Send + use<> {
         let is_plain = request.uri().scheme() == Some(&http::uri::Scheme::HTTP);
         let client = if is_plain { &self.direct } else { &self.client }.clone();
-        Box::pin(async move {
-            let (parts, body) = request.into_parts();
-            let request = http::Request::from_parts(parts, reqwest::Body::from(body));
-            let failed = |error: reqwest::Error| TransportError::Failed(error.without_url().into());
-            let request = reqwest::Request::try_from(request).map_err(failed)?;
-            let mut answer = client.execute(request).await.map_err(failed)?;
+        async move {
+            let request = reqwest::Request::try_from(request.map(reqwest::Body::from)).map_err(failed)?;
+            client.execute(request).await.map_err(failed)
+        }
+    }
+}
 
+/// The URL may hold a secret.
+fn failed(error: reqwest::Error) -> TransportError {
+    TransportError::Failed(error.without_url().into())
+}
+
+impl Transport for HttpTransport {
+    fn open(&self, request: http::Request<Bytes>) -> Opening {
+        let answer = self.execute(request);
+        Box::pin(async move {
+            let answer: http::Response<reqwest::Body> = answer.await?.into();
+            Ok(answer.map(|body| -> Arriving { Box::pin(Pieces(BodyDataStream::new(body))) }))
+        })
+    }
+
+    fn send(&self, request: http::Request<Bytes>, max_body: usize) -> Exchange {
+        let answer = self.execute(request);
+        Box::pin(async move {
+            let mut answer = answer.await?;
             let mut head = http::Response::new(());
             *head.status_mut() = answer.status();
             *head.headers_mut() = std::mem::take(answer.headers_mut());
@@ -87,6 +135,17 @@ impl Transport for HttpTransport {
             }
             Ok(head.map(|()| body.freeze()))
         })
+    }
+}
+
+/// The body of an answer, with its errors as ours.
+struct Pieces(BodyDataStream<reqwest::Body>);
+
+impl Stream for Pieces {
+    type Item = Result<Bytes, TransportError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        Pin::new(&mut self.0).poll_next(cx).map_err(failed)
     }
 }
 

@@ -1,0 +1,74 @@
+//! What a client of an authorization server is built with → requests whose time is bounded.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::{Request, Response};
+
+use super::{Environment, HttpTransport, Transport, TransportError};
+use crate::clock::{Clock, SystemClock};
+
+/// How authorization servers are reached, and by which clock. Cloning shares it: one for all clients of a process.
+///
+/// ```
+/// use std::time::Duration;
+/// use portcullis::issuer::Connection;
+///
+/// let connection = Connection::new()?.timeout(Duration::from_secs(2));
+/// # Ok::<(), portcullis::issuer::TransportError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Connection {
+    environment: Environment,
+    timeout: Duration,
+}
+
+impl Connection {
+    /// HTTP by a client of our own, which follows no redirects and gives up connecting after three seconds.
+    ///
+    /// # Errors
+    /// Where there is no HTTP client to be had: the system's certificates cannot be read.
+    pub fn new() -> Result<Self, TransportError> {
+        Ok(Self::over(HttpTransport::new()?))
+    }
+
+    /// By this transport: [`HttpTransport::from`] a `reqwest::Client` of your own, with its private CA and proxy, or a fake.
+    pub fn over(transport: impl Transport) -> Self {
+        let environment = Environment { transport: Arc::new(transport), clock: Arc::new(SystemClock::new()) };
+        Self { environment, timeout: Duration::from_secs(5) }
+    }
+
+    /// By which clock time is told and waited for. Default: the system's.
+    #[must_use]
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.environment.clock = Arc::new(clock);
+        self
+    }
+
+    /// After which a request is given up. Default: 5 seconds.
+    #[must_use]
+    pub const fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    #[allow(dead_code, reason = "until its users are there")]
+    pub(crate) const fn environment(&self) -> &Environment {
+        &self.environment
+    }
+
+    /// Sends `request` and reads at most `max_body` bytes of its answer, within [`timeout`](Self::timeout).
+    #[allow(dead_code, reason = "until its users are there")]
+    pub(crate) async fn send(
+        &self,
+        request: Request<Bytes>,
+        max_body: usize,
+    ) -> Result<Response<Bytes>, TransportError> {
+        let Environment { transport, clock } = &self.environment;
+        tokio::select! {
+            biased;
+            answer = transport.send(request, max_body) => answer,
+            () = clock.sleep(self.timeout) => Err(TransportError::TimedOut(self.timeout)),
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! AgentIdP: client credentials, RS256 JWTs, introspection and revocation.

@@ -1,0 +1,1 @@
+//! Grantex: grants that users give to agents, and the tokens that stem from them.

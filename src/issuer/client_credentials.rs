@@ -126,10 +126,6 @@ impl ClientCredentials {
         if matches!(self.authentication.method, Method::Bearer(_) | Method::ClientCredentials(_) | Method::None) {
             return Err(ClientAuthenticationError::NotForTokenEndpoint(self.authentication.name()));
         }
-        let is_scope = |text: &str| {
-            let is_of_scope = |byte| matches!(byte, 0x21 | 0x23..=0x5b | 0x5d..=0x7e);
-            text.split(' ').all(|token| !token.is_empty() && token.bytes().all(is_of_scope))
-        };
         if !self.scope.is_empty() && !is_scope(&self.scope) {
             return Err(ClientAuthenticationError::Scope(self.scope.clone()));
         }
@@ -138,6 +134,12 @@ impl ClientCredentials {
         }
         self.authentication.check()
     }
+}
+
+/// Whether `text` is a list of scopes (RFC 6749 §3.3).
+pub(crate) fn is_scope(text: &str) -> bool {
+    let is_of_scope = |byte| matches!(byte, 0x21 | 0x23..=0x5b | 0x5d..=0x7e);
+    text.split(' ').all(|token| !token.is_empty() && token.bytes().all(is_of_scope))
 }
 
 impl fmt::Debug for ClientCredentials {

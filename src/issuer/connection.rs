@@ -1,6 +1,6 @@
 //! What a client of an authorization server is built with → requests whose time is bounded.
 
-use std::{sync::Arc, time::Duration};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -52,9 +52,17 @@ impl Connection {
         self
     }
 
-    #[allow(dead_code, reason = "until its users are there")]
     pub(crate) const fn environment(&self) -> &Environment {
         &self.environment
+    }
+
+    /// What `asking` comes to, or after how long it was given up.
+    pub(crate) async fn within<T>(&self, asking: impl Future<Output = T>) -> Result<T, Duration> {
+        tokio::select! {
+            biased;
+            outcome = asking => Ok(outcome),
+            () = self.environment.clock.sleep(self.timeout) => Err(self.timeout),
+        }
     }
 
     /// Sends `request` and reads at most `max_body` bytes of its answer, within [`timeout`](Self::timeout).
@@ -64,11 +72,7 @@ impl Connection {
         request: Request<Bytes>,
         max_body: usize,
     ) -> Result<Response<Bytes>, TransportError> {
-        let Environment { transport, clock } = &self.environment;
-        tokio::select! {
-            biased;
-            answer = transport.send(request, max_body) => answer,
-            () = clock.sleep(self.timeout) => Err(TransportError::TimedOut(self.timeout)),
-        }
+        let sent = self.within(self.environment.transport.send(request, max_body)).await;
+        sent.unwrap_or_else(|timeout| Err(TransportError::TimedOut(timeout)))
     }
 }

@@ -16,6 +16,8 @@ pub(crate) enum Published {
     Keys,
     Token,
     Introspection,
+    #[cfg(feature = "outbound")]
+    Revocation,
 }
 
 impl Published {
@@ -25,6 +27,8 @@ impl Published {
             Self::Keys => "jwks_uri",
             Self::Token => "token_endpoint",
             Self::Introspection => "introspection_endpoint",
+            #[cfg(feature = "outbound")]
+            Self::Revocation => "revocation_endpoint",
         }
     }
 }
@@ -36,6 +40,8 @@ struct Document {
     jwks_uri: Option<Value>,
     token_endpoint: Option<Value>,
     introspection_endpoint: Option<Value>,
+    #[cfg(feature = "outbound")]
+    revocation_endpoint: Option<Value>,
 }
 
 /// Why no metadata could be had.
@@ -105,6 +111,8 @@ async fn fetch(
         Published::Keys => document.jwks_uri,
         Published::Token => document.token_endpoint,
         Published::Introspection => document.introspection_endpoint,
+        #[cfg(feature = "outbound")]
+        Published::Revocation => document.revocation_endpoint,
     };
     match found {
         None => Ok(None),

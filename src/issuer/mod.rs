@@ -12,6 +12,7 @@ mod assertion;
 mod authentication;
 mod authenticator;
 mod client_credentials;
+mod client_endpoint;
 #[cfg(feature = "outbound")]
 mod connection;
 mod endpoint;
@@ -21,6 +22,7 @@ mod metadata;
 mod own_token;
 mod place;
 mod retry_after;
+mod token_answer;
 mod token_request;
 mod transport;
 
@@ -28,6 +30,7 @@ pub use assertion::PrivateKey;
 pub use authentication::{ClientAuthentication, ClientAuthenticationError};
 pub(crate) use authenticator::{Authenticator, Shown};
 pub use client_credentials::ClientCredentials;
+pub(crate) use client_endpoint::{Answered, ClientEndpoint, NoAnswer, is_gone};
 #[cfg(feature = "outbound")]
 #[cfg_attr(docsrs, doc(cfg(feature = "outbound")))]
 pub use connection::Connection;
@@ -37,6 +40,12 @@ pub(crate) use form::{ExtraParameters, Form};
 pub(crate) use metadata::{DiscoveryError, Published, discover};
 pub(crate) use place::{InvalidPlace, Place, PlaceSource};
 pub(crate) use retry_after::retry_after;
+pub use token_answer::ErrorDescription;
 pub use token_request::ClientError;
 pub(crate) use transport::NoTransport;
 pub use transport::{Arriving, Exchange, HttpTransport, Opening, Transport, TransportError};
+#[cfg(feature = "outbound")]
+pub(crate) use {
+    client_credentials::is_scope,
+    token_answer::{ErrorAnswer, Granted, Ungranted},
+};

@@ -1,19 +1,19 @@
-//! Client credentials → one request for a token, and what its answer is worth (RFC 6749 §4.4.2, §5.1, §5.2).
+//! Client credentials → one request for a token, and what its answer is worth as a token of our own (RFC 6749 §4.4).
 
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
-use serde::Deserialize;
-use serde_json::Value;
 
 use super::{
     ClientAuthenticationError, ClientCredentials, Endpoint, EndpointError, Environment, Published, TransportError,
-    authentication::is_bearer, authenticator::Method, form::Form, place::Place, retry_after::retry_after,
+    authenticator::Method,
+    client_endpoint::{MAX_ANSWER, is_gone},
+    form::Form,
+    place::Place,
+    token_answer::{self, ErrorAnswer, ErrorDescription, Ungranted},
 };
-
-/// More than any token that fits into a header.
-const MAX_ANSWER: usize = 64 * 1024;
+use crate::clock::UnixTime;
 
 /// How long a token lasts of which the server does not say.
 const UNSTATED_LIFETIME: Duration = Duration::from_secs(5 * 60);
@@ -48,6 +48,8 @@ pub enum ClientError {
         status: StatusCode,
         /// Its `error`, if that is one of RFC 6749 §5.2 or RFC 8707: `invalid_client`, `unauthorized_client`, and so on.
         code: Option<&'static str>,
+        /// Its words on that.
+        description: ErrorDescription,
         /// How long it wants to be left alone.
         retry_after: Option<Duration>,
     },
@@ -135,90 +137,31 @@ impl TokenRequest {
                 return Err(ClientError::Transport { url: endpoint.to_string(), source });
             }
         };
-        if matches!(answer.status(), StatusCode::NOT_FOUND | StatusCode::GONE | StatusCode::METHOD_NOT_ALLOWED) {
+        if is_gone(answer.status()) {
             self.place.forget();
         }
-        judge(&endpoint, &answer, || retry_after(answer.headers(), clock.now().wall()))
+        judge(&endpoint, &answer, clock.now().wall())
     }
 }
 
-/// RFC 6749 §5.1. Unknown members are ignored, repeated ones refused.
-#[derive(Deserialize)]
-struct Success {
-    access_token: String,
-    token_type: String,
-    expires_in: Option<Value>,
-}
-
-fn judge(
-    endpoint: &Endpoint,
-    answer: &Response<Bytes>,
-    retry_after: impl FnOnce() -> Option<Duration>,
-) -> Result<Granted, ClientError> {
+fn judge(endpoint: &Endpoint, answer: &Response<Bytes>, now: UnixTime) -> Result<Granted, ClientError> {
     let url = || endpoint.to_string();
     let malformed = |reason| ClientError::Malformed { url: url(), reason };
-    let status = answer.status();
-    if status != StatusCode::OK {
-        let may_wait = matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
-        let retry_after = if may_wait { retry_after() } else { None };
-        return Err(ClientError::Refused { url: url(), status, code: error_code(answer.body()), retry_after });
+    let granted = token_answer::Granted::read(answer, now).map_err(|why| match why {
+        Ungranted::Malformed(reason) => malformed(reason),
+        Ungranted::Refused(ErrorAnswer { status, code, description, retry_after }) => {
+            ClientError::Refused { url: url(), status, code, description, retry_after }
+        }
+    })?;
+    let token = granted.bearer().map_err(malformed)?;
+    let lifetime = granted.lifetime().map_err(malformed)?.unwrap_or(UNSTATED_LIFETIME);
+    if lifetime < Duration::from_secs(1) {
+        return Err(malformed("the token is over already"));
     }
-    let success: Success = serde_json::from_slice(answer.body())
-        .map_err(|_| malformed("not an object with access_token and token_type, each once"))?;
-    if !success.token_type.eq_ignore_ascii_case("bearer") {
-        return Err(malformed("its token_type is not Bearer"));
-    }
-    if !is_bearer(&success.access_token) {
-        return Err(malformed("the token has characters that a Bearer cannot have"));
-    }
-    let lifetime = lifetime(success.expires_in.as_ref()).ok_or(malformed("its expires_in is not a time to come"))?;
-    let mut header = HeaderValue::try_from(format!("Bearer {}", success.access_token))
+    let mut header = HeaderValue::try_from(format!("Bearer {token}"))
         .map_err(|_| malformed("the token cannot stand in a header"))?;
     header.set_sensitive(true);
-    Ok(Granted { header, lifetime })
-}
-
-/// Seconds, as a number or, as some servers write them, as text. Five minutes where there is nothing; `None` for what is
-/// neither, and for a token that is over already.
-fn lifetime(expires_in: Option<&Value>) -> Option<Duration> {
-    let seconds = match expires_in {
-        None => return Some(UNSTATED_LIFETIME),
-        Some(Value::Number(number)) => match number.as_u64() {
-            Some(seconds) => seconds,
-            None => {
-                let seconds = number.as_f64()?.min(LONGEST_LIFETIME.as_secs_f64());
-                return usable(Duration::try_from_secs_f64(seconds).ok()?);
-            }
-        },
-        Some(Value::String(text)) if text.bytes().all(|byte| byte.is_ascii_digit()) => text.parse().ok()?,
-        Some(_) => return None,
-    };
-    usable(Duration::from_secs(seconds))
-}
-
-fn usable(lifetime: Duration) -> Option<Duration> {
-    (lifetime >= Duration::from_secs(1)).then_some(lifetime.min(LONGEST_LIFETIME))
-}
-
-/// The `error` of an answer, if it is one that the RFCs know: anything else could be what we sent.
-fn error_code(body: &[u8]) -> Option<&'static str> {
-    const KNOWN: [&str; 9] = [
-        "invalid_request",
-        "invalid_client",
-        "invalid_grant",
-        "unauthorized_client",
-        "unsupported_grant_type",
-        "invalid_scope",
-        "invalid_target",
-        "server_error",
-        "temporarily_unavailable",
-    ];
-    #[derive(Deserialize)]
-    struct Failure<'b> {
-        error: &'b str,
-    }
-    let failure: Failure<'_> = serde_json::from_slice(body).ok()?;
-    KNOWN.into_iter().find(|known| *known == failure.error)
+    Ok(Granted { header, lifetime: lifetime.min(LONGEST_LIFETIME) })
 }
 
 /// What is remembered of a failure, by all who want to know.
@@ -231,7 +174,7 @@ mod tests {
     fn judged(status: u16, body: &str) -> Result<Granted, ClientError> {
         let endpoint = Endpoint::parse("https://idp.example/token?code=s3cret").unwrap();
         let answer = Response::builder().status(status).body(Bytes::from(body.to_owned())).unwrap();
-        judge(&endpoint, &answer, || None)
+        judge(&endpoint, &answer, UnixTime::from_secs(0))
     }
 
     #[test]
@@ -272,6 +215,7 @@ mod tests {
             r#"{"access_token":"é","token_type":"Bearer"}"#,
             r#"{"access_token":["a"],"token_type":"Bearer"}"#,
             r#"{"access_token":"a","access_token":"b","token_type":"Bearer"}"#,
+            r#"["a","Bearer",3600,null,null,null]"#,
         ] {
             assert!(matches!(judged(200, bad), Err(ClientError::Malformed { .. })), "{bad}");
         }
@@ -285,8 +229,22 @@ mod tests {
         let said = |body: &str| judged(403, body).err().unwrap().to_string();
         let body = r#"{"error":"unauthorized_client","error_description":"the secret s3cret"}"#;
         assert_eq!(said(body), "https://idp.example/token… answered 403 Forbidden unauthorized_client");
-        for body in [r#"{"error":"s3cret"}"#, "s3cret", r#"{"error":{"s3cret":1}}"#] {
+        for body in [
+            r#"{"error":"s3cret"}"#,
+            "s3cret",
+            r#"{"error":{"s3cret":1}}"#,
+            r#"["unauthorized_client"]"#,
+            r#"{"error":"invalid_client","error":"unauthorized_client"}"#,
+        ] {
             assert_eq!(said(body), "https://idp.example/token… answered 403 Forbidden without an error code");
         }
+        assert_eq!(
+            said(r#" {"error":"invalid\u005fclient","error_description":7}"#).rsplit_once(' ').unwrap().1,
+            "invalid_client"
+        );
+        let error = judged(403, body).err().unwrap();
+        assert!(!format!("{error:?}").contains("s3cret"), "{error:?}");
+        let ClientError::Refused { description, .. } = error else { panic!("{error}") };
+        assert_eq!(description.untrusted(), Some("the secret s3cret"));
     }
 }

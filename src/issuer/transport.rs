@@ -4,6 +4,7 @@ use std::{
     fmt,
     future::Future,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -36,6 +37,17 @@ pub trait Transport: Send + Sync + fmt::Debug + 'static {
     fn open(&self, request: http::Request<Bytes>) -> Opening {
         drop(request);
         Box::pin(async { Err(TransportError::Failed("this transport cannot read a body as it arrives".into())) })
+    }
+}
+
+/// One that is shared, such as that of `testing::TestIssuer`.
+impl<T: Transport + ?Sized> Transport for Arc<T> {
+    fn send(&self, request: http::Request<Bytes>, max_body: usize) -> Exchange {
+        (**self).send(request, max_body)
+    }
+
+    fn open(&self, request: http::Request<Bytes>) -> Opening {
+        (**self).open(request)
     }
 }
 

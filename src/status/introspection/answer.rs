@@ -9,10 +9,10 @@ use serde::{
     de::{Error, IgnoredAny, MapAccess, Visitor},
 };
 
-use crate::status::{StatusError, TokenStatus};
-
-/// A larger answer is refused.
-pub(super) const MAX_ANSWER: usize = 64 * 1024;
+use crate::{
+    issuer::is_gone,
+    status::{StatusError, TokenStatus},
+};
 
 /// What an answer other than 200 means. `retry_after` is what its header says.
 pub(super) fn refusal(answer: &Response<Bytes>, retry_after: impl FnOnce() -> Option<Duration>) -> Option<StatusError> {
@@ -24,16 +24,12 @@ pub(super) fn refusal(answer: &Response<Bytes>, retry_after: impl FnOnce() -> Op
         StatusCode::TOO_MANY_REQUESTS => StatusError::RateLimited { retry_after: retry_after() },
         StatusCode::SERVICE_UNAVAILABLE => StatusError::Server { status, retry_after: retry_after() },
         StatusCode::REQUEST_TIMEOUT => StatusError::Server { status, retry_after: None },
+        // No word on any token from where there is no endpoint.
         _ if status.is_server_error() || is_gone(status) => StatusError::Server { status, retry_after: None },
         _ if status.is_client_error() => StatusError::QuestionRefused { status },
         _ if status.is_redirection() => StatusError::Malformed("a redirect, which is not followed"),
         _ => StatusError::Malformed("a status other than 200"),
     })
-}
-
-/// Whether the endpoint is not where we thought: no word on any token.
-pub(super) fn is_gone(status: StatusCode) -> bool {
-    matches!(status, StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED | StatusCode::GONE)
 }
 
 /// What an answer of 200 means that is not signed.

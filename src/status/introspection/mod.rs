@@ -34,12 +34,12 @@ use std::sync::Arc;
 use super::StatusSource;
 use crate::{
     issuer::{
-        Authenticator, ClientAuthentication, ClientAuthenticationError, EndpointError, Environment, ExtraParameters,
-        InvalidPlace, PlaceSource, Published,
+        Authenticator, ClientAuthentication, ClientAuthenticationError, ClientEndpoint, EndpointError, Environment,
+        ExtraParameters, InvalidPlace, PlaceSource, Published,
     },
     keys::Keys,
 };
-use running::Running;
+use running::{Inner, Running};
 use signed::SignedAnswers;
 
 /// Asks an authorization server whether a token still stands, at its introspection endpoint (RFC 7662).
@@ -185,7 +185,8 @@ impl Introspection {
             }
         };
         let place = self.place.start(Published::Introspection, issuer, environment)?;
-        let running = Running::new(place, authenticator, self.extra, self.has_type_hint, signed, environment.clone());
-        Ok(Arc::new(running))
+        let endpoint = ClientEndpoint::new(place, Arc::new(authenticator), environment.clone());
+        let (extra, has_type_hint, clock) = (self.extra, self.has_type_hint, environment.clock.clone());
+        Ok(Arc::new(Running(Arc::new(Inner { endpoint, extra, has_type_hint, signed, clock }))))
     }
 }

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use super::*;
 use crate::{
-    issuer::{ClientAuthentication, ClientCredentials, Transport},
+    issuer::{ClientAuthentication, ClientCredentials, Environment, Transport},
     status::introspection::{
         Introspection,
         tests::{World, ask, basic, word},

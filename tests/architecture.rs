@@ -42,7 +42,8 @@ const IMPORTS: &[(&str, &[&str])] = &[
     // ── other doors ──
     // token: an extractor hands on why claims do not have the form of a handler's type.
     ("axum", &["authorizer", "middleware", "policy", "rejection", "token"]),
-    ("outbound", &[]),
+    // clock: answers are judged by the time of whoever asked.
+    ("outbound", &["clock", "issuer"]),
     ("providers", &[]),
     // status: a feed over a bad network is a feed.
     ("testing", &["clock", "crypto", "issuer", "keys", "status", "tasks", "token"]),

@@ -6,6 +6,11 @@
 //! client credentials, refresh token, exchange
 //! ```
 
+mod client;
 mod source;
 
+pub use client::{
+    Refusal, TokenAnswer, TokenClient, TokenClientBuilder, TokenClientError, TokenEndpointError, TokenExchange,
+    TokenTypeHint, token_types,
+};
 pub use source::{IssuedToken, Renew, Renewal, Renewed, SourceError, SourcedToken, TokenSource};

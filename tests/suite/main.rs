@@ -13,6 +13,7 @@ mod crowd;
 mod external;
 #[cfg(unix)]
 mod process;
+mod scripted;
 mod support;
 mod wire;
 
@@ -32,6 +33,7 @@ mod middleware;
 #[cfg(unix)]
 mod oidc_provider;
 mod outages;
+mod outbound;
 mod policy;
 #[cfg(unix)]
 mod protected_api;

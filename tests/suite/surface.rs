@@ -14,11 +14,15 @@ use portcullis::{
     credential::{AuthorizationHeader, Bearer, Cookie, CredentialError, Header, WebSocketProtocol},
     crypto::KeyError,
     issuer::{
-        ClientAuthentication, ClientAuthenticationError, ClientCredentials, ClientError, Endpoint, EndpointError,
-        HttpTransport, PrivateKey, TransportError,
+        ClientAuthentication, ClientAuthenticationError, ClientCredentials, ClientError, Connection, Endpoint,
+        EndpointError, ErrorDescription, HttpTransport, PrivateKey, TransportError,
     },
     keys::{FetchError, KeySetError, KeySourceError, RefreshPolicy, SkippedKey},
     middleware::{ProtectedResourceMetadata, ResponseFuture, RevocationEndpoint, RevocationEndpointBuilder},
+    outbound::{
+        Refusal, TokenAnswer, TokenClient, TokenClientBuilder, TokenClientError, TokenEndpointError, TokenExchange,
+        TokenTypeHint,
+    },
     policy::{Location, Lookup, Preflight},
     rejection::{EmptyResponder, JsonResponder},
     status::{
@@ -90,6 +94,8 @@ fn public_types_go_from_thread_to_thread() {
     shared::<ClientAuthentication>();
     shared::<ClientCredentials>();
     shared::<PrivateKey>();
+    shared::<Connection>();
+    shared::<ErrorDescription>();
     shared::<Introspection>();
     shared::<ProtectedResourceMetadata>();
     shared::<RevocationEndpoint>();
@@ -109,6 +115,7 @@ fn public_types_go_from_thread_to_thread() {
     shared::<TokenBuilder>();
     shared::<Asked>();
     shared::<Fault>();
+    shared::<(TokenClient, TokenClientBuilder, TokenExchange, TokenAnswer, Refusal, TokenTypeHint)>();
     plain::<AuthorizerBuilder>();
     plain::<Decision>();
     plain::<Input<'_>>();
@@ -131,6 +138,8 @@ fn errors_are_errors_wherever_they_go() {
     error::<ClientAuthenticationError>();
     error::<ClientError>();
     error::<IntrospectionError>();
+    error::<TokenClientError>();
+    error::<TokenEndpointError>();
     error::<TransportError>();
     error::<CredentialError>();
     error::<TokenError>();

@@ -1,0 +1,3 @@
+//! Calls of our own → the tokens they carry.
+
+mod client;

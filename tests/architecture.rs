@@ -44,7 +44,8 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("axum", &["authorizer", "middleware", "policy", "rejection", "token"]),
     // clock: answers are judged by the time of whoever asked.
     ("outbound", &["clock", "issuer"]),
-    ("providers", &[]),
+    // issuer: a server's API is asked over its transport. crypto: an API key is told from others by a digest.
+    ("providers", &["crypto", "issuer"]),
     // status: a feed over a bad network is a feed.
     ("testing", &["clock", "crypto", "issuer", "keys", "status", "tasks", "token"]),
 ];

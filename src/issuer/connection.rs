@@ -66,7 +66,6 @@ impl Connection {
     }
 
     /// Sends `request` and reads at most `max_body` bytes of its answer, within [`timeout`](Self::timeout).
-    #[allow(dead_code, reason = "until its users are there")]
     pub(crate) async fn send(
         &self,
         request: Request<Bytes>,

@@ -2,5 +2,10 @@
 
 #[allow(dead_code, reason = "until its users are there")]
 mod api;
+mod claims;
+mod json;
+mod preset;
 
 pub use api::GrantexConfigError;
+pub use claims::{Budget, Generation, GrantexClaims, acted_by, delegated_by, depth_at_most, never_acted_by};
+pub use preset::Grantex;

@@ -1,0 +1,102 @@
+//! The base URL of a Grantex server → an [`Issuer`] that accepts its tokens, of both generations, and nothing else.
+
+use super::{Generation, GrantexClaims, GrantexConfigError, api};
+use crate::{
+    authorizer::{Issuer, IssuerWithoutAudience},
+    crypto::Algorithm,
+    keys::KeySource,
+    token::{Jws, VerifiedToken},
+};
+
+/// Where the SDKs look for the server, whose tokens name [`ISSUER`].
+const BASE: &str = "https://api.grantex.dev/";
+
+/// What the tokens of the server at [`BASE`] name as their issuer.
+const ISSUER: &str = "https://grantex.dev";
+
+/// A Grantex server whose tokens are accepted, once it is said whom they must be meant for.
+///
+/// ```
+/// use portcullis::{Requirement, providers::grantex::{self, Grantex}};
+///
+/// let issuer = Grantex::at("https://api.grantex.dev")?.audience("https://calendar.example");
+/// # Ok::<(), grantex::GrantexConfigError>(())
+/// ```
+///
+/// What becomes of it is an [`Issuer`] like any other, whose methods tighten it, or add who is asked whether tokens still
+/// stand. It has the keys at `/.well-known/jwks.json`, the algorithms RS256 and ES256, and the claims that name a grant and
+/// its parent, so that revoking either refuses the token. Tokens of both generations are accepted;
+/// with [`token_type`](Issuer::token_type) `AccessTokenJwt`, those of 0.6 alone. One that lacks a claim of its generation, or
+/// that contradicts itself, is refused with 401: see [`GrantexClaims`].
+///
+/// A token of 0.6 that is bound to an agent's key (`cnf`) is refused: it is no Bearer.
+#[derive(Clone, Debug)]
+#[must_use = "say whom tokens must be meant for"]
+pub struct Grantex {
+    keys: String,
+    issuer: Box<str>,
+}
+
+impl Grantex {
+    /// The server at this base URL, such as `https://api.grantex.dev`.
+    ///
+    /// Its tokens must name that URL as their issuer (`iss`), without a slash at its end; those of `https://api.grantex.dev`
+    /// name `https://grantex.dev`.
+    ///
+    /// # Errors
+    /// Where the URL is not `https` (or `http` on loopback), or has a query, a fragment or credentials.
+    pub fn at(base_url: &str) -> Result<Self, GrantexConfigError> {
+        let endpoint = api::base(base_url)?;
+        let base = endpoint.as_str().trim_end_matches('/');
+        let issuer = if endpoint.as_str() == BASE { ISSUER } else { base };
+        Ok(Self { keys: format!("{base}/.well-known/jwks.json"), issuer: issuer.into() })
+    }
+
+    /// Tokens must name this issuer instead, byte for byte.
+    pub fn issuer(mut self, identifier: &str) -> Self {
+        self.issuer = identifier.into();
+        self
+    }
+
+    /// Tokens must be meant for this audience (`aud`), which an agent's authorization request has to name.
+    ///
+    /// Servers before 0.6 do not hand `aud` on to a token that is delegated: one of those is refused then.
+    #[must_use]
+    pub fn audience(self, audience: &str) -> Issuer {
+        self.audiences([audience])
+    }
+
+    /// Tokens must be meant for one of these audiences.
+    #[must_use]
+    pub fn audiences<'a>(self, audiences: impl IntoIterator<Item = &'a str>) -> Issuer {
+        preset(self.without_audience().audiences(audiences))
+    }
+
+    /// Tokens that are meant for anyone, or for nobody in particular. A token that another service was sent can then be
+    /// replayed here; for agents whose authorization requests name no audience.
+    #[must_use]
+    pub fn dangerous_any_audience(self) -> Issuer {
+        preset(self.without_audience().dangerous_any_audience())
+    }
+
+    fn without_audience(self) -> IssuerWithoutAudience {
+        Issuer::with_keys(&self.issuer, KeySource::url(self.keys))
+    }
+}
+
+fn preset(issuer: Issuer) -> Issuer {
+    issuer
+        .algorithms([Algorithm::RS256, Algorithm::ES256])
+        .grant_claim("grnt")
+        .grant_claim("parentGrnt")
+        .grant_claim("/urn:grantex:grant/grant_id")
+        .grant_claim("/urn:grantex:grant/parent_grant_id")
+        .that("says of one grant all that Grantex says of it, and says it once", is_grantexs)
+}
+
+/// Whether the claims are those of a generation, and the `typ` is that generation's.
+fn is_grantexs(token: &VerifiedToken) -> bool {
+    let Ok(claims) = GrantexClaims::of(token) else { return false };
+    let is_typed = Jws::parse(token.text()).is_ok_and(|jws| jws.is_of_type("at+jwt"));
+    is_typed == (claims.generation() == Generation::Standard)
+}

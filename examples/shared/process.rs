@@ -59,7 +59,7 @@ async fn until(listener: TcpListener, router: Router, told_to_stop: impl Future<
 
 /// SIGINT or SIGTERM, from now on.
 #[cfg(unix)]
-fn told_to_stop() -> io::Result<impl Future<Output = ()>> {
+pub(crate) fn told_to_stop() -> io::Result<impl Future<Output = ()> + use<>> {
     use tokio::signal::unix::{SignalKind, signal};
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     Ok(async move {
@@ -71,7 +71,7 @@ fn told_to_stop() -> io::Result<impl Future<Output = ()>> {
 }
 
 #[cfg(not(unix))]
-fn told_to_stop() -> io::Result<impl Future<Output = ()>> {
+pub(crate) fn told_to_stop() -> io::Result<impl Future<Output = ()> + use<>> {
     Ok(async {
         let _ = tokio::signal::ctrl_c().await;
     })

@@ -45,7 +45,8 @@ const IMPORTS: &[(&str, &[&str])] = &[
     // clock: answers are judged by the time of whoever asked.
     ("outbound", &["clock", "issuer"]),
     // issuer: a server's API is asked over its transport. crypto: an API key is told from others by a digest.
-    ("providers", &["crypto", "issuer"]),
+    // A preset is an issuer as anybody could configure it; a client is one of `outbound`'s with words of its own.
+    ("providers", &["authorizer", "clock", "crypto", "issuer", "keys", "outbound", "status", "token"]),
     // status: a feed over a bad network is a feed.
     ("testing", &["clock", "crypto", "issuer", "keys", "status", "tasks", "token"]),
 ];

@@ -26,6 +26,9 @@ pub enum EndpointError {
     /// A user name, a password or a fragment.
     #[error("{0:?} must not carry a user name, a password or a fragment")]
     Decorated(String),
+    /// A query, where paths are to be added.
+    #[error("{0:?} must not carry a query: paths are added to it")]
+    Query(String),
     /// An authorization server elsewhere that names this machine or its link as an endpoint.
     #[error("{0:?} points at a loopback or link-local address, which its issuer does not")]
     PointsInward(String),

@@ -41,6 +41,8 @@ pub(crate) use metadata::{DiscoveryError, Published, discover};
 pub(crate) use place::{InvalidPlace, Place, PlaceSource};
 pub(crate) use retry_after::retry_after;
 pub use token_answer::ErrorDescription;
+#[cfg(feature = "agent-idp")]
+pub(crate) use token_answer::json_object;
 pub use token_request::ClientError;
 pub(crate) use transport::NoTransport;
 pub use transport::{Arriving, Exchange, HttpTransport, Opening, Transport, TransportError};

@@ -54,7 +54,7 @@ impl Granted {
         if answer.status() != StatusCode::OK {
             return Err(Ungranted::Refused(ErrorAnswer::read(answer, now)));
         }
-        object(answer.body())
+        json_object(answer.body())
             .ok_or(Ungranted::Malformed("not an object with access_token and token_type, each member once"))
     }
 
@@ -97,7 +97,7 @@ impl ErrorAnswer {
             error: Cow<'b, str>,
             error_description: Option<Value>,
         }
-        let failure: Option<Failure<'_>> = object(answer.body());
+        let failure: Option<Failure<'_>> = json_object(answer.body());
         let description = match failure.as_ref().and_then(|failure| failure.error_description.as_ref()) {
             Some(Value::String(text)) => Some(text.as_str().into()),
             _ => None,
@@ -114,7 +114,7 @@ impl ErrorAnswer {
 }
 
 /// A JSON object, and not an array, which serde would read as one.
-fn object<'b, T: Deserialize<'b>>(json: &'b [u8]) -> Option<T> {
+pub(crate) fn json_object<'b, T: Deserialize<'b>>(json: &'b [u8]) -> Option<T> {
     let is_object = json.trim_ascii_start().first() == Some(&b'{');
     if is_object { serde_json::from_slice(json).ok() } else { None }
 }

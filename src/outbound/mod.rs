@@ -9,6 +9,8 @@
 mod client;
 mod source;
 
+#[cfg(feature = "agent-idp")]
+pub(crate) use client::{BoundedEndpoint, authenticator};
 pub use client::{
     Refusal, TokenAnswer, TokenClient, TokenClientBuilder, TokenClientError, TokenEndpointError, TokenExchange,
     TokenTypeHint, token_types,

@@ -24,7 +24,7 @@ use std::{fmt, sync::Arc};
 use http::StatusCode;
 
 pub use answer::TokenAnswer;
-use bounded::{BoundedEndpoint, authenticator};
+pub(crate) use bounded::{BoundedEndpoint, authenticator};
 pub use error::{Refusal, TokenClientError, TokenEndpointError};
 use exchange::push_scope;
 pub use exchange::{TokenExchange, token_types};

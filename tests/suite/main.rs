@@ -17,6 +17,7 @@ mod scripted;
 mod support;
 mod wire;
 
+mod agent_idp_client;
 #[cfg(unix)]
 mod authlib;
 mod axum;

@@ -24,6 +24,7 @@ use portcullis::{
         TokenTypeHint,
     },
     policy::{Location, Lookup, Preflight},
+    providers::agent_idp::{AgentIdp, AgentIdpClient, AgentIdpError, Introspected, IntrospectedToken},
     rejection::{EmptyResponder, JsonResponder},
     status::{
         ActiveToken, Cursor, FeedError, FeedMessage, FeedPolicy, FeedSnapshot, Freshness, Introspection,
@@ -116,6 +117,7 @@ fn public_types_go_from_thread_to_thread() {
     shared::<Asked>();
     shared::<Fault>();
     shared::<(TokenClient, TokenClientBuilder, TokenExchange, TokenAnswer, Refusal, TokenTypeHint)>();
+    shared::<(AgentIdp, AgentIdpClient, Introspected, IntrospectedToken)>();
     plain::<AuthorizerBuilder>();
     plain::<Decision>();
     plain::<Input<'_>>();
@@ -140,6 +142,7 @@ fn errors_are_errors_wherever_they_go() {
     error::<IntrospectionError>();
     error::<TokenClientError>();
     error::<TokenEndpointError>();
+    error::<AgentIdpError>();
     error::<TransportError>();
     error::<CredentialError>();
     error::<TokenError>();

@@ -12,7 +12,8 @@ pub mod names {
     pub const KEY_FETCHES: &str = "portcullis_key_fetches_total";
     /// Questions to status sources, by `issuer` and `outcome`: `answered`, `failed`.
     pub const STATUS_QUESTIONS: &str = "portcullis_status_questions_total";
-    /// Requests for a token of our own, by `from` (token endpoint or issuer) and `outcome`: `fetched`, `failed`.
+    /// Requests for a token of our own, by `from` (token endpoint or issuer) and `outcome`: `fetched`, `failed`; and
+    /// `not_stored`, where a refresh token came along that its store did not take.
     pub const TOKEN_REQUESTS: &str = "portcullis_token_requests_total";
     /// What happened while revocation feeds were followed, by `feed` and `outcome`: `synced` (a snapshot was applied),
     /// `ignored` (an event about tokens that are not the feed's), or the kind of trouble: `gap`, `reset`, `late`,
@@ -94,6 +95,15 @@ pub(crate) fn token_unavailable(from: &str, trouble: &str) {
     count_token_request(from, "failed");
     #[cfg(feature = "tracing")]
     tracing::warn!(target: "portcullis", from, trouble, "token of our own could not be fetched");
+    #[cfg(not(feature = "tracing"))]
+    let _ = trouble;
+}
+
+#[cfg(feature = "outbound")]
+pub(crate) fn refresh_token_not_stored(from: &str, trouble: &str) {
+    count_token_request(from, "not_stored");
+    #[cfg(feature = "tracing")]
+    tracing::error!(target: "portcullis", from, trouble, "new refresh token not stored: a restart would lose it");
     #[cfg(not(feature = "tracing"))]
     let _ = trouble;
 }

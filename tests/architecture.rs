@@ -43,8 +43,9 @@ const IMPORTS: &[(&str, &[&str])] = &[
     // token: an extractor hands on why claims do not have the form of a handler's type.
     ("axum", &["authorizer", "middleware", "policy", "rejection", "token"]),
     // clock: answers are judged by the time of whoever asked.
-    ("outbound", &["clock", "issuer"]),
-    // issuer: a server's API is asked over its transport. crypto: an API key is told from others by a digest.
+    // crypto, observe, tasks: subject tokens are known by digests, and refresh tokens stored in the background.
+    // rejection: what another protected resource's challenge says.
+    ("outbound", &["clock", "crypto", "issuer", "observe", "rejection", "tasks"]),
     // A preset is an issuer as anybody could configure it; a client is one of `outbound`'s with words of its own.
     ("providers", &["authorizer", "clock", "crypto", "issuer", "keys", "outbound", "status", "token"]),
     // status: a feed over a bad network is a feed.
@@ -121,8 +122,8 @@ fn only_keys_names_jsonwebtoken_and_nobody_its_verification() {
 
 #[test]
 fn only_issuer_names_an_http_client() {
-    // The one door beyond: whoever configures may hand over a client of their own.
-    only("reqwest", &["src/issuer", "src/authorizer/builder.rs"]);
+    // The doors beyond: whoever configures may hand over a client of their own, and whoever calls others may do it by one.
+    only("reqwest", &["src/issuer", "src/authorizer/builder.rs", "src/outbound/attach/reqwest.rs"]);
     let library = library();
     let builder = library.iter().find(|file| file.name == "src/authorizer/builder.rs").unwrap();
     let named: Vec<_> = builder.paths.iter().filter(|path| path.starts_with("reqwest")).collect();

@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+#[cfg(feature = "outbound")]
+use http::HeaderValue;
+
 use super::{ClientCredentials, EndpointError, PrivateKey, place::InvalidPlace};
 use crate::crypto::Sha256;
 
@@ -252,6 +255,14 @@ pub(super) fn is_bearer(text: &str) -> bool {
     let body = text.trim_end_matches('=');
     let is_of_token = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/".contains(&byte);
     !body.is_empty() && body.bytes().all(is_of_token)
+}
+
+/// `Bearer` and `token`, marked as sensitive; `None` where it has characters that no Bearer has.
+#[cfg(feature = "outbound")]
+pub(crate) fn bearer(token: &str) -> Option<HeaderValue> {
+    let mut header = is_bearer(token).then(|| HeaderValue::try_from(format!("Bearer {token}")).ok())??;
+    header.set_sensitive(true);
+    Some(header)
 }
 
 impl fmt::Debug for ClientAuthentication {

@@ -52,6 +52,11 @@ impl Connection {
         self
     }
 
+    /// What [`timeout`](Self::timeout) was set to.
+    pub(crate) const fn limit(&self) -> Duration {
+        self.timeout
+    }
+
     pub(crate) const fn environment(&self) -> &Environment {
         &self.environment
     }

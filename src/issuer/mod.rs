@@ -27,6 +27,8 @@ mod token_request;
 mod transport;
 
 pub use assertion::PrivateKey;
+#[cfg(feature = "outbound")]
+pub(crate) use authentication::bearer;
 pub use authentication::{ClientAuthentication, ClientAuthenticationError};
 pub(crate) use authenticator::{Authenticator, Shown};
 pub use client_credentials::ClientCredentials;
@@ -38,12 +40,16 @@ pub use endpoint::{Endpoint, EndpointError};
 pub(crate) use environment::Environment;
 pub(crate) use form::{ExtraParameters, Form};
 pub(crate) use metadata::{DiscoveryError, Published, discover};
+#[cfg(feature = "outbound")]
+pub(crate) use own_token::{Ask, Asking, OwnBearer, OwnToken};
 pub(crate) use place::{InvalidPlace, Place, PlaceSource};
 pub(crate) use retry_after::retry_after;
 pub use token_answer::ErrorDescription;
 #[cfg(feature = "agent-idp")]
 pub(crate) use token_answer::json_object;
 pub use token_request::ClientError;
+#[cfg(feature = "outbound")]
+pub(crate) use token_request::{GrantedBearer, SharedError, TokenRequest};
 pub(crate) use transport::NoTransport;
 pub use transport::{Arriving, Exchange, HttpTransport, Opening, Transport, TransportError};
 #[cfg(feature = "outbound")]

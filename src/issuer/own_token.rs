@@ -1,10 +1,12 @@
-//! A request for a token of our own → a Bearer at hand whenever it is needed, by as few requests as can be.
+//! A way to ask for a token of our own → a Bearer at hand whenever it is needed, asked for as rarely as can be.
 //!
 //! A request is a task of its own, so that it is single flight and no caller's end wastes the token that it brings. The
 //! task then waits to renew what it brought.
 
 use std::{
     fmt,
+    future::Future,
+    pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -12,38 +14,60 @@ use std::{
 use http::HeaderValue;
 use tokio::sync::watch;
 
-use super::token_request::{ClientError, Granted, SharedError, TokenRequest};
+use super::token_request::{ClientError, GrantedBearer, SharedError};
 use crate::{
     clock::SharedClock,
     observe,
     tasks::{TaskSet, caught, jittered},
 };
 
-/// A request is given up after this.
-const TIMEOUT: Duration = Duration::from_secs(5);
-
-/// Nobody waits longer than this for a request that should have been given up: its runtime may have stopped.
-const PATIENCE: Duration = Duration::from_secs(6);
-
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(60 * 60);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// What [`Ask::ask`] returns.
+pub(crate) type Asking<'a> = Pin<Box<dyn Future<Output = Result<GrantedBearer, ClientError>> + Send + 'a>>;
+
+/// How a token of our own is asked for, and what its server can bear.
+pub(crate) trait Ask: Send + Sync + 'static {
+    /// Where tokens come from, for whoever reads of it.
+    fn name(&self) -> &str;
+
+    /// Asks once. Never called again before that is over.
+    fn ask(&self) -> Asking<'_>;
+
+    /// A request is given up after this.
+    fn timeout(&self) -> Duration {
+        5 * SECOND
+    }
+
+    /// For how long the server wants to be left alone.
+    fn retry_after(&self, error: &ClientError) -> Option<Duration> {
+        error.retry_after()
+    }
+
+    /// How far the pauses grow while this goes on.
+    fn longest_pause(&self, error: &ClientError) -> Duration {
+        if error.may_have_cost_a_token() { 10 * MINUTE } else { MINUTE }
+    }
+}
 
 /// A token of our own. Its tasks end with it.
-pub(super) struct OwnToken {
+pub(crate) struct OwnToken {
     shared: Arc<Shared>,
     tasks: TaskSet,
 }
 
 /// The token as a header, with the number of the request that brought it.
 #[derive(Clone)]
-pub(super) struct OwnBearer {
+pub(crate) struct OwnBearer {
     header: HeaderValue,
     number: u64,
 }
 
 struct Shared {
-    request: TokenRequest,
+    request: Box<dyn Ask>,
     clock: SharedClock,
     state: Mutex<State>,
     /// The number of the last request that has ended.
@@ -97,19 +121,29 @@ enum Next {
 }
 
 impl OwnBearer {
-    pub(super) const fn header(&self) -> &HeaderValue {
+    #[cfg(feature = "outbound")]
+    pub(crate) const fn new(header: HeaderValue, number: u64) -> Self {
+        Self { header, number }
+    }
+
+    pub(crate) const fn header(&self) -> &HeaderValue {
         &self.header
+    }
+
+    #[cfg(feature = "outbound")]
+    pub(crate) const fn number(&self) -> u64 {
+        self.number
     }
 }
 
 impl OwnToken {
-    pub(super) fn new(request: TokenRequest, clock: SharedClock) -> Self {
-        let (state, ended) = (Mutex::default(), watch::Sender::new(0));
+    pub(crate) fn new(request: impl Ask, clock: SharedClock) -> Self {
+        let (request, state, ended) = (Box::new(request), Mutex::default(), watch::Sender::new(0));
         Self { shared: Arc::new(Shared { request, clock, state, ended }), tasks: TaskSet::default() }
     }
 
     /// The token; fetched where there is none. Fails at once where fetching failed a moment ago.
-    pub(super) async fn get(&self) -> Result<OwnBearer, SharedError> {
+    pub(crate) async fn get(&self) -> Result<OwnBearer, SharedError> {
         let shared = &self.shared;
         let mut ended = shared.ended.subscribe();
         let mut may_try_again = true;
@@ -131,7 +165,7 @@ impl OwnToken {
             tokio::select! {
                 biased;
                 _ = ended.wait_for(|ended| *ended >= number) => {}
-                () = shared.clock.sleep(PATIENCE) => shared.end(number, Duration::ZERO, Err(ClientError::Abandoned)),
+                () = shared.clock.sleep(shared.patience()) => shared.end(number, Duration::ZERO, Err(ClientError::Abandoned)),
             }
             match shared.trouble_of(number) {
                 // Somebody else's runtime is gone; ours may be there.
@@ -144,7 +178,7 @@ impl OwnToken {
 
     /// An endpoint refused the token: it is dropped if it is still the current one, and not too soon after another.
     /// Whether there is, or will be, a newer one.
-    pub(super) fn refused(&self, bearer: &OwnBearer) -> bool {
+    pub(crate) fn refused(&self, bearer: &OwnBearer) -> bool {
         let now = self.shared.clock.now().monotonic();
         let mut state = self.shared.state();
         if state.held.as_ref().is_none_or(|held| held.bearer.number != bearer.number) {
@@ -188,9 +222,10 @@ async fn keep(flight: Flight) {
     while let Some(flight) = next {
         // A token's life is counted from before it began, so that it never seems longer.
         let started = shared.clock.now().monotonic();
+        let timeout = shared.request.timeout();
         let outcome = tokio::select! {
-            outcome = caught(shared.request.send()) => outcome.unwrap_or(Err(ClientError::Panicked)),
-            () = shared.clock.sleep(TIMEOUT) => Err(ClientError::TimedOut(TIMEOUT)),
+            outcome = caught(async { shared.request.ask().await }) => outcome.unwrap_or(Err(ClientError::Panicked)),
+            () = shared.clock.sleep(timeout) => Err(ClientError::TimedOut(timeout)),
         };
         let number = flight.number;
         shared.end(number, started, outcome);
@@ -205,6 +240,11 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Nobody waits longer than this for a request that should have been given up: its runtime may have stopped.
+    fn patience(&self) -> Duration {
+        self.request.timeout().saturating_add(SECOND)
+    }
+
     fn begin(self: &Arc<Self>, state: &mut State, now: Duration) -> Flight {
         state.begun += 1;
         state.in_flight = Some(InFlight { number: state.begun, since: now });
@@ -212,7 +252,7 @@ impl Shared {
     }
 
     fn next(self: &Arc<Self>) -> Next {
-        let now = self.clock.now().monotonic();
+        let (now, patience) = (self.clock.now().monotonic(), self.patience());
         let mut state = self.state();
         state.is_used = true;
         let trouble =
@@ -220,7 +260,7 @@ impl Shared {
         let held = state.held.as_ref().filter(|held| now < held.expires_at);
         let held = held.map(|held| (held.bearer.clone(), now >= held.renew_at));
         // One that should have been given up is not waited for: those who do may all be less patient than it is late.
-        let in_flight = state.in_flight.filter(|flight| now.saturating_sub(flight.since) < PATIENCE);
+        let in_flight = state.in_flight.filter(|flight| now.saturating_sub(flight.since) < patience);
         match (held, in_flight, trouble) {
             // The task that should have renewed it may be gone with its runtime.
             (Some((bearer, true)), None, None) => Next::TakeAndRenew(bearer, self.begin(&mut state, now)),
@@ -241,7 +281,7 @@ impl Shared {
     }
 
     /// Notes what a request came to, unless that is known, and wakes those who wait for it.
-    fn end(&self, number: u64, started: Duration, outcome: Result<Granted, ClientError>) {
+    fn end(&self, number: u64, started: Duration, outcome: Result<GrantedBearer, ClientError>) {
         match outcome {
             Ok(granted) => {
                 let now = self.clock.now().monotonic();
@@ -263,8 +303,10 @@ impl Shared {
     }
 
     /// Takes the token, also where nobody waited for it any longer.
-    fn succeeded(&self, number: u64, started: Duration, Granted { header, lifetime }: Granted) {
+    fn succeeded(&self, number: u64, started: Duration, GrantedBearer { header, lifetime }: GrantedBearer) {
         observe::token_fetched(self.request.name());
+        // Whatever the server says, it is asked again after a day.
+        let lifetime = lifetime.min(DAY);
         let renew_at = started.saturating_add(jittered(lifetime.saturating_sub(lead(lifetime))));
         let expires_at = started.saturating_add(lifetime);
         let mut state = self.state();
@@ -279,17 +321,18 @@ impl Shared {
     }
 
     fn failed(&self, number: u64, now: Duration, error: ClientError) {
+        // The code of others is not run under the lock, and not while a task that panicked is being dropped.
+        let is_counted = !matches!(error, ClientError::Abandoned);
+        let (asked_to, longest) = if is_counted {
+            (self.request.retry_after(&error).unwrap_or_default(), self.request.longest_pause(&error))
+        } else {
+            (Duration::ZERO, Duration::ZERO)
+        };
         let mut state = self.state();
         if state.in_flight.is_none_or(|current| current.number != number) {
             return;
         }
         state.in_flight = None;
-        let asked_to = match &error {
-            ClientError::Refused { retry_after, .. } => retry_after.unwrap_or(Duration::ZERO),
-            _ => Duration::ZERO,
-        };
-        let is_counted = !matches!(error, ClientError::Abandoned);
-        let longest = if error.may_have_cost_a_token() { 10 * MINUTE } else { MINUTE };
         let cooldown = if is_counted { asked_to.max(doubled(SECOND, state.failures, longest)) } else { Duration::ZERO };
         state.failures = state.failures.saturating_add(u32::from(is_counted));
         let error = Arc::new(error);

@@ -10,6 +10,7 @@ use super::{
     authenticator::Method,
     client_endpoint::{MAX_ANSWER, is_gone},
     form::Form,
+    own_token::{Ask, Asking},
     place::Place,
     token_answer::{self, ErrorAnswer, ErrorDescription, Ungranted},
 };
@@ -76,24 +77,35 @@ pub enum ClientError {
     /// The transport panicked.
     #[error("the transport panicked")]
     Panicked,
+    /// A way of getting tokens that is not ours gave none.
+    #[error("no token could be had")]
+    Source(#[source] Arc<dyn std::error::Error + Send + Sync>),
 }
 
 impl ClientError {
     /// Whether the server may have granted a token, and counted it, nevertheless.
-    pub(super) const fn may_have_cost_a_token(&self) -> bool {
+    pub(crate) const fn may_have_cost_a_token(&self) -> bool {
         matches!(self, Self::Malformed { .. } | Self::TimedOut(_) | Self::Expired(_))
+    }
+
+    /// For how long the server wants to be left alone.
+    pub(crate) const fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Refused { retry_after, .. } => *retry_after,
+            _ => None,
+        }
     }
 }
 
 /// A token that was granted.
-pub(super) struct Granted {
+pub(crate) struct GrantedBearer {
     /// `Bearer`, and the token.
-    pub(super) header: HeaderValue,
-    pub(super) lifetime: Duration,
+    pub(crate) header: HeaderValue,
+    pub(crate) lifetime: Duration,
 }
 
 /// Asks for a token, again and again the same.
-pub(super) struct TokenRequest {
+pub(crate) struct TokenRequest {
     place: Place,
     client: Method,
     form: Form,
@@ -101,7 +113,7 @@ pub(super) struct TokenRequest {
 }
 
 impl TokenRequest {
-    pub(super) fn start(
+    pub(crate) fn start(
         credentials: &ClientCredentials,
         issuer: Option<&str>,
         environment: &Environment,
@@ -115,13 +127,8 @@ impl TokenRequest {
         })
     }
 
-    /// Where tokens come from, for whoever reads of it.
-    pub(super) fn name(&self) -> &str {
-        self.place.name()
-    }
-
     /// Asks once, without bounding the time.
-    pub(super) async fn send(&self) -> Result<Granted, ClientError> {
+    async fn send(&self) -> Result<GrantedBearer, ClientError> {
         let endpoint = self.place.locate().await.map_err(|error| ClientError::Discovery(error.into()))?;
         let Environment { transport, clock } = &self.environment;
         let (mut headers, mut form) = (HeaderMap::new(), self.form.clone());
@@ -144,7 +151,17 @@ impl TokenRequest {
     }
 }
 
-fn judge(endpoint: &Endpoint, answer: &Response<Bytes>, now: UnixTime) -> Result<Granted, ClientError> {
+impl Ask for TokenRequest {
+    fn name(&self) -> &str {
+        self.place.name()
+    }
+
+    fn ask(&self) -> Asking<'_> {
+        Box::pin(self.send())
+    }
+}
+
+fn judge(endpoint: &Endpoint, answer: &Response<Bytes>, now: UnixTime) -> Result<GrantedBearer, ClientError> {
     let url = || endpoint.to_string();
     let malformed = |reason| ClientError::Malformed { url: url(), reason };
     let granted = token_answer::Granted::read(answer, now).map_err(|why| match why {
@@ -161,17 +178,17 @@ fn judge(endpoint: &Endpoint, answer: &Response<Bytes>, now: UnixTime) -> Result
     let mut header = HeaderValue::try_from(format!("Bearer {token}"))
         .map_err(|_| malformed("the token cannot stand in a header"))?;
     header.set_sensitive(true);
-    Ok(Granted { header, lifetime: lifetime.min(LONGEST_LIFETIME) })
+    Ok(GrantedBearer { header, lifetime: lifetime.min(LONGEST_LIFETIME) })
 }
 
 /// What is remembered of a failure, by all who want to know.
-pub(super) type SharedError = Arc<ClientError>;
+pub(crate) type SharedError = Arc<ClientError>;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn judged(status: u16, body: &str) -> Result<Granted, ClientError> {
+    fn judged(status: u16, body: &str) -> Result<GrantedBearer, ClientError> {
         let endpoint = Endpoint::parse("https://idp.example/token?code=s3cret").unwrap();
         let answer = Response::builder().status(status).body(Bytes::from(body.to_owned())).unwrap();
         judge(&endpoint, &answer, UnixTime::from_secs(0))

@@ -6,13 +6,26 @@
 //! client credentials, refresh token, exchange
 //! ```
 
+mod attach;
 mod client;
+mod exchanged;
+mod fixed;
+mod refreshed;
+mod renewed;
 mod source;
 
+pub use attach::{
+    AttachError, AttachFuture, AttachToken, AttachTokenLayer, NeverRepeat, OriginError, OutgoingRequest,
+    ReceivedResponse, Repeat, RepeatBodies, RepeatableBody,
+};
 #[cfg(feature = "agent-idp")]
 pub(crate) use client::{BoundedEndpoint, authenticator};
 pub use client::{
     Refusal, TokenAnswer, TokenClient, TokenClientBuilder, TokenClientError, TokenEndpointError, TokenExchange,
     TokenTypeHint, token_types,
 };
+pub use exchanged::{ExchangeError, ExchangeGrant, ExchangedToken, SubjectToken};
+pub use fixed::FixedToken;
+pub use refreshed::{RefreshGrant, RefreshTokenStore, Refreshed, RefreshedToken, Refreshing, Storing};
+pub use renewed::{ClientCredentialsToken, RenewedToken};
 pub use source::{IssuedToken, Renew, Renewal, Renewed, SourceError, SourcedToken, TokenSource};

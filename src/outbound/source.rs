@@ -4,6 +4,8 @@ use std::{error::Error, fmt, future::Future, pin::Pin, sync::Arc, time::Duration
 
 use http::{Extensions, HeaderValue};
 
+use crate::issuer::{ClientError, OwnBearer, bearer};
+
 /// What [`TokenSource::token`] returns.
 pub type SourcedToken = Pin<Box<dyn Future<Output = Result<IssuedToken, SourceError>> + Send>>;
 
@@ -21,11 +23,22 @@ pub trait TokenSource: Send + Sync + fmt::Debug + 'static {
     fn refused(&self, token: &IssuedToken) -> bool;
 }
 
+impl<T: TokenSource + ?Sized> TokenSource for Arc<T> {
+    fn token(&self, request: &Extensions) -> SourcedToken {
+        (**self).token(request)
+    }
+
+    fn refused(&self, token: &IssuedToken) -> bool {
+        (**self).refused(token)
+    }
+}
+
 /// An access token that was issued to us, as a header.
 #[derive(Clone)]
 pub struct IssuedToken {
-    header: HeaderValue,
-    number: u64,
+    bearer: OwnBearer,
+    /// On whose behalf, where its source has tokens for many.
+    subject: Option<[u8; 32]>,
 }
 
 impl IssuedToken {
@@ -33,21 +46,31 @@ impl IssuedToken {
     /// `number`.
     #[must_use]
     pub fn new(token: &str, number: u64) -> Option<Self> {
-        let mut header = HeaderValue::try_from(format!("Bearer {token}")).ok()?;
-        header.set_sensitive(true);
-        Some(Self { header, number })
+        Some(Self::own(OwnBearer::new(bearer(token)?, number), None))
+    }
+
+    pub(super) const fn own(bearer: OwnBearer, subject: Option<[u8; 32]>) -> Self {
+        Self { bearer, subject }
+    }
+
+    pub(super) const fn bearer(&self) -> &OwnBearer {
+        &self.bearer
+    }
+
+    pub(super) const fn subject(&self) -> Option<&[u8; 32]> {
+        self.subject.as_ref()
     }
 
     /// `Bearer` and the token, for `Authorization`; marked as sensitive.
     #[must_use]
     pub const fn header(&self) -> &HeaderValue {
-        &self.header
+        self.bearer.header()
     }
 
     /// By what its source tells it from others.
     #[must_use]
     pub const fn number(&self) -> u64 {
-        self.number
+        self.bearer.number()
     }
 }
 
@@ -64,6 +87,17 @@ pub type Renewal = Pin<Box<dyn Future<Output = Result<Renewed, SourceError>> + S
 pub trait Renew: Send + Sync + fmt::Debug + 'static {
     /// Asks once. Runs in a task of its own, which nobody who waits for the token can cut short.
     fn renew(&self) -> Renewal;
+
+    /// For how long the server wants to be left alone, if it said so with this failure: by `Retry-After` on 429 or 503.
+    /// Nobody asks before. By default that is read from a [`ClientError`]; other errors know nothing of it.
+    fn retry_after(&self, error: &SourceError) -> Option<Duration> {
+        error.downcast_ref::<ClientError>().and_then(ClientError::retry_after)
+    }
+
+    /// What its tokens are counted and logged under, such as the host of the token service. No secret.
+    fn name(&self) -> &str {
+        "renewed token"
+    }
 }
 
 /// A token that was granted, and how long it lasts from when it was asked for.

@@ -11,11 +11,15 @@
 //! | [`KeysUnavailable`](RejectionKind::KeysUnavailable), [`StatusUnavailable`](RejectionKind::StatusUnavailable) | 503 | none, `Retry-After` | `UNAVAILABLE` |
 
 mod challenge;
+#[cfg(feature = "outbound")]
+mod received;
 mod respond;
 
 use std::{error::Error, fmt, sync::Arc, time::Duration};
 
 pub(crate) use challenge::{ProtectedResource, is_realm};
+#[cfg(feature = "outbound")]
+pub(crate) use received::says_invalid_token;
 pub use respond::{EmptyResponder, JsonResponder, RequestHead, Respond, RespondWith};
 
 use crate::{credential::CredentialError, policy::Requirement, status::StatusUnavailable, token::TokenError};

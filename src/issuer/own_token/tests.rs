@@ -2,11 +2,13 @@
 
 use super::*;
 use crate::{
-    issuer::{ClientAuthentication, ClientCredentials, Environment},
+    issuer::{ClientAuthentication, ClientCredentials, Environment, token_request::TokenRequest},
     testing::{Fault, ManualClock, Target, TestIssuer},
 };
 
 mod runtimes;
+
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 const IDP: &str = "https://idp.example";
 

@@ -44,7 +44,7 @@ fn nobody_waits_for_a_request_whose_runtime_is_gone() {
     second.block_on(async {
         let (answer, ()) = tokio::join!(world.token.get(), async {
             world.clock.settle().await;
-            world.clock.advance(PATIENCE);
+            world.clock.advance(TIMEOUT + SECOND);
             world.clock.settle().await;
         });
         assert_eq!(answer.unwrap().number, 2);

@@ -24,12 +24,12 @@ pub struct NeverRepeat;
 /// A body that may be sent twice, such as one that is in memory.
 pub trait RepeatableBody: Sized {
     /// The same body from its beginning; `None` where it is read as it is sent.
-    fn repeat(&self) -> Option<Self>;
+    fn again(&self) -> Option<Self>;
 }
 
 impl<B: RepeatableBody> Repeat<Request<B>> for RepeatBodies {
     fn repeat(&self, request: &Request<B>) -> Option<Request<B>> {
-        let mut again = Request::new(request.body().repeat()?);
+        let mut again = Request::new(request.body().again()?);
         *again.method_mut() = request.method().clone();
         *again.uri_mut() = request.uri().clone();
         *again.version_mut() = request.version();
@@ -48,7 +48,7 @@ impl<Req> Repeat<Req> for NeverRepeat {
 macro_rules! repeatable {
     ($([$($parameter:tt)*] $body:ty),+ $(,)?) => {$(
         impl<$($parameter)*> RepeatableBody for $body {
-            fn repeat(&self) -> Option<Self> {
+            fn again(&self) -> Option<Self> {
                 Some(self.clone())
             }
         }

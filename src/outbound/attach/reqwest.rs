@@ -47,7 +47,7 @@ impl Repeat<Request> for RepeatBodies {
 
 /// Those in memory, by a copy. A `reqwest::Request` as a whole is repeated without.
 impl RepeatableBody for Body {
-    fn repeat(&self) -> Option<Self> {
+    fn again(&self) -> Option<Self> {
         self.as_bytes().map(|bytes| Self::from(Bytes::copy_from_slice(bytes)))
     }
 }

@@ -1,3 +1,4 @@
 //! Calls of our own → the tokens they carry.
 
+mod attach;
 mod client;

@@ -5,10 +5,8 @@ use std::fmt;
 use aws_lc_rs::hmac::{Context, HMAC_SHA256, Key};
 
 /// A secret that two sides share.
-#[allow(dead_code, reason = "until its users are there")]
 pub(crate) struct HmacKey(Key);
 
-#[allow(dead_code, reason = "until its users are there")]
 impl HmacKey {
     pub(crate) fn new(secret: &[u8]) -> Self {
         Self(Key::new(HMAC_SHA256, secret))

@@ -20,6 +20,5 @@ pub(crate) use digest::Sha256;
 pub use key::KeyError;
 pub(crate) use key::{Curve, PreparedKey};
 #[cfg(feature = "grantex")]
-#[allow(unused_imports, reason = "until its users are there")]
 pub(crate) use mac::HmacKey;
 pub(crate) use signing::{SigningKey, unique_id};

@@ -79,4 +79,22 @@ impl Connection {
         let sent = self.within(self.environment.transport.send(request, max_body)).await;
         sent.unwrap_or_else(|timeout| Err(TransportError::TimedOut(timeout)))
     }
+
+    /// Sends `request`, and hands on its answer as soon as its head is there, within [`timeout`](Self::timeout). How much
+    /// of the body is read, and for how long, its reader decides.
+    #[cfg(feature = "grantex")]
+    pub(crate) async fn open(&self, request: Request<Bytes>) -> Result<Response<super::Arriving>, TransportError> {
+        let Environment { transport, clock } = &self.environment;
+        tokio::select! {
+            biased;
+            answer = transport.open(request) => answer,
+            () = clock.sleep(self.timeout) => Err(TransportError::TimedOut(self.timeout)),
+        }
+    }
+
+    /// For requests that are answered later than others on purpose.
+    #[cfg(feature = "grantex")]
+    pub(crate) fn longer_by(&self, wait: Duration) -> Self {
+        Self { environment: self.environment.clone(), timeout: self.timeout.saturating_add(wait) }
+    }
 }

@@ -1,0 +1,174 @@
+//! Entries and heartbeats of the log, as it writes them → messages in an order of our own. Pure.
+//!
+//! The numbers of the log do not come in their order: those of two transactions may be written the wrong way round, and
+//! the log says that it has been read up to a number only when nothing below it can follow any more. So what is handed on
+//! is numbered here, and beside its number a position says from where the log may be read again.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use super::entry::Entry;
+use crate::{
+    clock::UnixTime,
+    status::{Cursor, FeedError, FeedMessage},
+};
+
+/// The greatest number that the log can write (JSON as JavaScript reads it).
+const GREATEST: u64 = (1 << 53) - 1;
+
+/// So long after an entry was written, none with a lower number appears any more. The log itself counts on 15 seconds.
+const SETTLED: Duration = Duration::from_secs(60);
+
+/// So many entries are recognised when they are repeated; others are handed on again, which changes nothing.
+const MOST_SEEN: usize = 65_536;
+
+/// From where the log may be read again: an entry below which nothing is to come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Anchor {
+    pub(super) seq: u64,
+    /// By what the entry is known, or zero. A log that was restored from a copy may have another one under that number.
+    pub(super) mark: u32,
+}
+
+/// Numbers for what is handed on, in one order for a feed and all its clones.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Numbers(Arc<AtomicU64>);
+
+impl Numbers {
+    /// The next position: its number, and where to read on.
+    pub(super) fn next(&self, anchor: Anchor) -> Cursor {
+        // 43 bits, 53 and 32: at a million messages a second, the first ones are used up after a hundred days.
+        let number = self.0.fetch_add(1, Ordering::Relaxed).saturating_add(1);
+        Cursor::new((u128::from(number) << 85) | (u128::from(anchor.seq) << 32) | u128::from(anchor.mark))
+    }
+
+    /// Where to read on from a position, if it is one of ours.
+    fn anchor(&self, cursor: Cursor) -> Option<Anchor> {
+        let position = cursor.position();
+        if position >> 85 > u128::from(self.0.load(Ordering::Relaxed)) {
+            return None;
+        }
+        let seq = u64::try_from((position >> 32) & u128::from(GREATEST)).ok()?;
+        let mark = u32::try_from(position & u128::from(u32::MAX)).ok()?;
+        Some(Anchor { seq, mark })
+    }
+}
+
+impl Anchor {
+    /// This number of the log, with no entry that is known.
+    pub(super) fn at(seq: u64) -> Result<Self, FeedError> {
+        if seq > GREATEST { Err(FeedError::Malformed("a number that is too great")) } else { Ok(Self { seq, mark: 0 }) }
+    }
+
+    /// What to read after: where the entry is known it comes first, and shows that it is still the same log.
+    pub(super) const fn since(self) -> u64 {
+        if self.mark == 0 { self.seq } else { self.seq.saturating_sub(1) }
+    }
+}
+
+/// The log, being read from a position on.
+#[derive(Debug)]
+pub(super) struct Reading {
+    issuer: Box<str>,
+    numbers: Numbers,
+    /// What was handed on last.
+    last: Cursor,
+    start: Anchor,
+    /// Whether the entry at the start is still to be met.
+    awaits_start: bool,
+    anchor: Anchor,
+    /// What will be the anchor, `SETTLED` after it was written.
+    candidate: Option<(Anchor, UnixTime)>,
+    /// By their numbers, the marks of what was read.
+    seen: BTreeMap<u64, u32>,
+    /// The greatest number that was read.
+    greatest: u64,
+    /// Up to where the log has said that it was read.
+    announced: u64,
+}
+
+impl Reading {
+    /// From a position on.
+    pub(super) fn after(cursor: Cursor, numbers: &Numbers, issuer: &str) -> Result<Self, FeedError> {
+        let start = numbers.anchor(cursor).ok_or(FeedError::Gap)?;
+        Ok(Self {
+            issuer: issuer.into(),
+            numbers: numbers.clone(),
+            last: cursor,
+            start,
+            awaits_start: start.mark != 0,
+            anchor: start,
+            candidate: None,
+            seen: BTreeMap::new(),
+            greatest: start.seq,
+            announced: start.since(),
+        })
+    }
+
+    /// After what to ask the log now.
+    pub(super) const fn announced(&self) -> u64 {
+        self.announced
+    }
+
+    /// The message for an entry; `None` where it is a repetition.
+    pub(super) fn entry(&mut self, entry: &Entry) -> Result<Option<FeedMessage>, FeedError> {
+        let (seq, mark) = (Anchor::at(entry.seq)?.seq, entry.mark());
+        if std::mem::take(&mut self.awaits_start) {
+            return if self.start == (Anchor { seq, mark }) { Ok(None) } else { Err(FeedError::Gap) };
+        }
+        // We asked for what comes later: the log has begun to count anew.
+        if seq <= self.start.seq {
+            return Err(FeedError::Gap);
+        }
+        match self.seen.insert(seq, mark) {
+            Some(same) if same == mark => return Ok(None),
+            Some(_) => return Err(FeedError::Gap),
+            None => {}
+        }
+        let event = entry.event(&self.issuer)?;
+        self.greatest = self.greatest.max(seq);
+        if let Some(written) = entry.at {
+            self.settle(Anchor { seq, mark }, written);
+        }
+        while self.seen.len() > MOST_SEEN {
+            self.seen.pop_first();
+        }
+        let previous = std::mem::replace(&mut self.last, self.numbers.next(self.anchor));
+        Ok(Some(FeedMessage::event(event, previous, self.last)))
+    }
+
+    /// Moves the anchor on, with the time that entries are written at.
+    fn settle(&mut self, newest: Anchor, written: UnixTime) {
+        match self.candidate {
+            Some((candidate, then)) if written >= then.saturating_add(SETTLED) => {
+                self.anchor = candidate;
+                self.seen = self.seen.split_off(&candidate.seq.saturating_add(1));
+            }
+            None => {}
+            Some(_) => return,
+        }
+        if newest.seq == self.greatest {
+            self.candidate = Some((newest, written));
+        }
+    }
+
+    /// The message for the log's word that it was read up to this number, at that time.
+    pub(super) fn beat(&mut self, read_up_to: u64, at: Option<UnixTime>) -> Result<FeedMessage, FeedError> {
+        let at = at.ok_or(FeedError::Malformed("no time at which the log was read"))?;
+        // Less than it said before: it was restored from a copy. More than we were given: something was lost.
+        if self.awaits_start || !(self.announced..=self.greatest).contains(&read_up_to) {
+            return Err(FeedError::Gap);
+        }
+        self.announced = read_up_to;
+        Ok(FeedMessage::heartbeat(self.last).as_of(at))
+    }
+}
+
+#[cfg(test)]
+mod tests;

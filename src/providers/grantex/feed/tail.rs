@@ -1,0 +1,142 @@
+//! A position in the log → the messages after it: from a stream that stays open, or from one question after the other.
+
+use std::{collections::VecDeque, time::Duration};
+
+use futures_util::{StreamExt as _, stream};
+use serde::de::DeserializeOwned;
+
+use super::{
+    GrantexFeed, LIMIT,
+    entry::{Beat, Entry},
+    reading::Reading,
+    sse::{Event, Events},
+};
+use crate::{
+    clock::UnixTime,
+    issuer::Arriving,
+    status::{Cursor, FeedError, FeedMessage, FeedMessages},
+};
+
+/// No more than one question in this time: where there are young entries, the log repeats them and does not wait.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// What follows the position; it ends with an error, or because the connection does.
+pub(super) fn tail(feed: GrantexFeed, after: Cursor) -> FeedMessages {
+    let tail = Reading::after(after, &feed.numbers, &feed.issuer).map(|reading| {
+        let source = feed.wait.map_or_else(
+            || Source::Stream { body: None, events: Events::default() },
+            |wait| Source::Questions(Questions { wait, ..Questions::default() }),
+        );
+        Tail { feed, reading, source }
+    });
+    Box::pin(stream::try_unfold(tail, |tail| async move {
+        let mut tail = tail?;
+        let message = tail.next().await?;
+        Ok(message.map(|message| (message, Ok(tail))))
+    }))
+}
+
+struct Tail {
+    feed: GrantexFeed,
+    reading: Reading,
+    source: Source,
+}
+
+enum Source {
+    Stream { body: Option<Arriving>, events: Events },
+    Questions(Questions),
+}
+
+/// The log, asked again and again what is new.
+#[derive(Default)]
+struct Questions {
+    /// How long the log may wait for something to say, in seconds.
+    wait: u64,
+    /// What the last answer holds that was not looked at.
+    entries: VecDeque<Entry>,
+    /// An answer was full: what comes after it is asked for next.
+    full_up_to: Option<u64>,
+    /// Up to where the log said that nothing old is to come, in the first of a row of full answers.
+    cursor: Option<u64>,
+    /// The last answer was not full, and so is the end of the log at that time.
+    end: Option<(u64, Option<UnixTime>)>,
+    /// When the next question may be asked.
+    next_at: Duration,
+}
+
+impl Tail {
+    async fn next(&mut self) -> Result<Option<FeedMessage>, FeedError> {
+        let Self { feed, reading, source } = self;
+        match source {
+            Source::Questions(questions) => questions.next(feed, reading).await.map(Some),
+            Source::Stream { body, events } => loop {
+                while let Some(event) = events.next().map_err(|_| FeedError::Malformed("an event without end"))? {
+                    if let Some(message) = said(&event, reading)? {
+                        return Ok(Some(message));
+                    }
+                }
+                let body = match body {
+                    Some(body) => body,
+                    None => body.insert(feed.open(reading.announced()).await?),
+                };
+                // Of a server that says nothing but nonsense without end, others are to get their turn.
+                tokio::task::yield_now().await;
+                match body.next().await {
+                    Some(piece) => events.arrived(piece.map_err(|error| super::unavailable(&error))?),
+                    None => return Ok(None),
+                }
+            },
+        }
+    }
+}
+
+/// The message for what a stream said. An event of another name is none of ours: what a heartbeat then announces, and was
+/// not given to us, is missed.
+fn said(event: &Event, reading: &mut Reading) -> Result<Option<FeedMessage>, FeedError> {
+    match &*event.name {
+        b"revocation" => reading.entry(&read(event)?),
+        b"ready" => read(event).and_then(|beat: Beat| reading.beat(beat.cursor, beat.server_time)).map(Some),
+        b"heartbeat" => read(event).and_then(|beat: Beat| reading.beat(beat.cursor, beat.fresh_at)).map(Some),
+        _ => Ok(None),
+    }
+}
+
+fn read<T: DeserializeOwned>(event: &Event) -> Result<T, FeedError> {
+    serde_json::from_slice(&event.data).map_err(|_| FeedError::Malformed("an event that is not as it should be"))
+}
+
+impl Questions {
+    async fn next(&mut self, feed: &GrantexFeed, reading: &mut Reading) -> Result<FeedMessage, FeedError> {
+        loop {
+            while let Some(entry) = self.entries.pop_front() {
+                if let Some(message) = reading.entry(&entry)? {
+                    return Ok(message);
+                }
+            }
+            if let Some((cursor, at)) = self.end.take() {
+                return reading.beat(cursor, at);
+            }
+            self.ask(feed, reading).await?;
+        }
+    }
+
+    async fn ask(&mut self, feed: &GrantexFeed, reading: &Reading) -> Result<(), FeedError> {
+        let clock = &feed.api.connection().environment().clock;
+        clock.sleep(self.next_at.saturating_sub(clock.now().monotonic())).await;
+        let asked = clock.now().monotonic();
+        let since = self.full_up_to.unwrap_or(reading.announced());
+        let page = feed.changes(since, self.wait, LIMIT).await?;
+        // What a later one says of a row of full answers is counted from where it began.
+        let cursor = *self.cursor.get_or_insert(page.cursor);
+        self.full_up_to = None;
+        if page.entries.len() < LIMIT {
+            (self.cursor, self.end) = (None, Some((cursor, page.server_time)));
+            self.next_at = asked.saturating_add(PAUSE);
+        } else {
+            let last = page.entries.iter().map(|entry| entry.seq).max().filter(|last| *last > since);
+            self.full_up_to = Some(last.ok_or(FeedError::Malformed("a page of what came before"))?);
+        }
+        self.entries = page.entries.into();
+        Ok(())
+    }
+}

@@ -7,6 +7,7 @@ use moka::{policy::EvictionPolicy, sync::Cache};
 
 use super::{
     IssuedToken, Renewal, SourceError, SourcedToken, TokenSource,
+    grants::retry_after,
     renewed::{granted, take},
 };
 use crate::{
@@ -80,7 +81,7 @@ pub trait ExchangeGrant: Send + Sync + fmt::Debug + 'static {
 
     /// For how long the server wants to be left alone: as [`Renew::retry_after`](super::Renew::retry_after).
     fn retry_after(&self, error: &SourceError) -> Option<Duration> {
-        error.downcast_ref::<ClientError>().and_then(ClientError::retry_after)
+        retry_after(error)
     }
 
     /// What its tokens are counted and logged under. No secret.

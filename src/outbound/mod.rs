@@ -10,6 +10,7 @@ mod attach;
 mod client;
 mod exchanged;
 mod fixed;
+mod grants;
 mod refreshed;
 mod renewed;
 mod source;
@@ -26,6 +27,7 @@ pub use client::{
 };
 pub use exchanged::{ExchangeError, ExchangeGrant, ExchangedToken, SubjectToken};
 pub use fixed::FixedToken;
+pub use grants::ExchangeAt;
 pub use refreshed::{RefreshGrant, RefreshTokenStore, Refreshed, RefreshedToken, Refreshing, Storing};
 pub use renewed::{ClientCredentialsToken, RenewedToken};
 pub use source::{IssuedToken, Renew, Renewal, Renewed, SourceError, SourcedToken, TokenSource};

@@ -7,8 +7,11 @@ use std::{fmt, future::Future, pin::Pin, time::Duration};
 use http::Extensions;
 
 use self::rotation::Rotation;
-use super::{IssuedToken, RenewedToken, SourceError, SourcedToken, TokenSource};
-use crate::issuer::{ClientError, Connection};
+use super::{
+    IssuedToken, RenewedToken, SourceError, SourcedToken, TokenSource,
+    grants::{is_invalid_grant, retry_after},
+};
+use crate::issuer::Connection;
 
 /// What [`RefreshGrant::refresh`] returns.
 pub type Refreshing = Pin<Box<dyn Future<Output = Result<Refreshed, SourceError>> + Send>>;
@@ -22,15 +25,15 @@ pub trait RefreshGrant: Send + Sync + fmt::Debug + 'static {
     fn refresh(&self, refresh_token: &str) -> Refreshing;
 
     /// Whether the refresh token is no good any more, so that it would be wrong to send it again: it was revoked, is over, or
-    /// was used by somebody else. By default a [`ClientError`] whose code is `invalid_grant`.
+    /// was used by somebody else. By default a [`TokenEndpointError`](super::TokenEndpointError) or
+    /// [`ClientError`](crate::issuer::ClientError) whose code is `invalid_grant`.
     fn is_over(&self, error: &SourceError) -> bool {
-        let error = error.downcast_ref::<ClientError>();
-        matches!(error, Some(ClientError::Refused { code: Some("invalid_grant"), .. }))
+        is_invalid_grant(error)
     }
 
     /// For how long the server wants to be left alone: as [`Renew::retry_after`](super::Renew::retry_after).
     fn retry_after(&self, error: &SourceError) -> Option<Duration> {
-        error.downcast_ref::<ClientError>().and_then(ClientError::retry_after)
+        retry_after(error)
     }
 
     /// What its tokens are counted and logged under. No secret.

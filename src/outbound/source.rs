@@ -4,7 +4,8 @@ use std::{error::Error, fmt, future::Future, pin::Pin, sync::Arc, time::Duration
 
 use http::{Extensions, HeaderValue};
 
-use crate::issuer::{ClientError, OwnBearer, bearer};
+use super::grants::retry_after;
+use crate::issuer::{OwnBearer, bearer};
 
 /// What [`TokenSource::token`] returns.
 pub type SourcedToken = Pin<Box<dyn Future<Output = Result<IssuedToken, SourceError>> + Send>>;
@@ -89,9 +90,11 @@ pub trait Renew: Send + Sync + fmt::Debug + 'static {
     fn renew(&self) -> Renewal;
 
     /// For how long the server wants to be left alone, if it said so with this failure: by `Retry-After` on 429 or 503.
-    /// Nobody asks before. By default that is read from a [`ClientError`]; other errors know nothing of it.
+    /// Nobody asks before. By default that is read from a
+    /// [`TokenEndpointError`](super::TokenEndpointError) or a [`ClientError`](crate::issuer::ClientError); other errors know
+    /// nothing of it.
     fn retry_after(&self, error: &SourceError) -> Option<Duration> {
-        error.downcast_ref::<ClientError>().and_then(ClientError::retry_after)
+        retry_after(error)
     }
 
     /// What its tokens are counted and logged under, such as the host of the token service. No secret.

@@ -2,4 +2,6 @@
 
 mod attach;
 mod client;
+mod exchanged;
+mod refreshed;
 mod sources;

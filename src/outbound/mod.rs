@@ -3,7 +3,47 @@
 //! ```text
 //! TokenSource ─► AttachTokenLayer ─► request with `Authorization: Bearer` ─► another protected resource
 //!      ▲                                    ◄── 401 invalid_token: once more, with a new one
-//! client credentials, refresh token, exchange
+//! client credentials, refresh token, exchange, or a way of your own
+//! ```
+//!
+//! | source | its tokens |
+//! |---|---|
+//! | [`ClientCredentialsToken`] | the service's own, by its client credentials (RFC 6749 §4.4) |
+//! | [`RefreshedToken`] | a user's, by a refresh token that is stored whenever it changes (RFC 6749 §6) |
+//! | [`ExchangedToken`] | the caller's, each in exchange for the one that was shown (RFC 8693) |
+//! | [`RenewedToken`] | whatever a [`Renew`] gets |
+//! | [`FixedToken`] | one from configuration |
+//!
+//! A source has a token at hand nearly always: it is got once for all who wait, renewed before it is over, used while it
+//! lives although the server is down, and replaced when it is refused. [`TokenClient`] is for whoever wants to ask for tokens
+//! by hand, or to revoke them.
+//!
+//! ```
+//! use bytes::Bytes;
+//! use http_body_util::Full;
+//! use hyper_util::{client::legacy::Client, rt::TokioExecutor};
+//! use portcullis::{
+//!     issuer::{ClientAuthentication, ClientCredentials, Connection},
+//!     outbound::{AttachTokenLayer, ClientCredentialsToken},
+//! };
+//! use tower::{Service, ServiceBuilder, ServiceExt};
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! // Once for the process: what is made of it shares its connections.
+//! let connection = Connection::new()?;
+//! let credentials = ClientCredentials::discover(ClientAuthentication::basic("orders-api", "s3cret"))
+//!     .scope("stock:read");
+//! let token = ClientCredentialsToken::start(&credentials, Some("https://idp.example.com"), &connection)?;
+//!
+//! let client = Client::builder(TokioExecutor::new()).build_http::<Full<Bytes>>();
+//! let mut stock = ServiceBuilder::new()
+//!     .layer(AttachTokenLayer::to(["https://stock.example.com"], token)?)
+//!     .service(client);
+//!
+//! let request = http::Request::get("https://stock.example.com/items/7").body(Full::default())?;
+//! let answer = stock.ready().await?.call(request).await?;
+//! # Ok(())
+//! # }
 //! ```
 
 mod attach;

@@ -3,5 +3,6 @@
 mod attach;
 mod client;
 mod exchanged;
+mod http;
 mod refreshed;
 mod sources;

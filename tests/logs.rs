@@ -9,6 +9,8 @@
     reason = "a test that cannot go on should say where"
 )]
 
+#[path = "logs/outbound.rs"]
+mod outbound;
 #[path = "suite/secrets.rs"]
 mod secrets;
 #[allow(dead_code, reason = "shared with the suite")]

@@ -19,9 +19,6 @@
 //! by hand, or to revoke them.
 //!
 //! ```
-//! use bytes::Bytes;
-//! use http_body_util::Full;
-//! use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 //! use portcullis::{
 //!     issuer::{ClientAuthentication, ClientCredentials, Connection},
 //!     outbound::{AttachTokenLayer, ClientCredentialsToken},
@@ -29,19 +26,19 @@
 //! use tower::{Service, ServiceBuilder, ServiceExt};
 //!
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-//! // Once for the process: what is made of it shares its connections.
+//! // Once for the process: whatever asks an authorization server shares it.
 //! let connection = Connection::new()?;
 //! let credentials = ClientCredentials::discover(ClientAuthentication::basic("orders-api", "s3cret"))
 //!     .scope("stock:read");
 //! let token = ClientCredentialsToken::start(&credentials, Some("https://idp.example.com"), &connection)?;
 //!
-//! let client = Client::builder(TokioExecutor::new()).build_http::<Full<Bytes>>();
-//! let mut stock = ServiceBuilder::new()
-//!     .layer(AttachTokenLayer::to(["https://stock.example.com"], token)?)
-//!     .service(client);
+//! // Tokens go to the stock service, and nowhere else.
+//! let layer = AttachTokenLayer::to(["https://stock.example.com"], token)?;
+//! let client = reqwest::Client::new();
+//! let mut stock = ServiceBuilder::new().layer(layer).service(client.clone());
 //!
-//! let request = http::Request::get("https://stock.example.com/items/7").body(Full::default())?;
-//! let answer = stock.ready().await?.call(request).await?;
+//! let request = client.get("https://stock.example.com/items/7").build()?;
+//! let answer: reqwest::Response = stock.ready().await?.call(request).await?;
 //! # Ok(())
 //! # }
 //! ```

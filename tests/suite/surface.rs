@@ -20,7 +20,9 @@ use portcullis::{
     keys::{FetchError, KeySetError, KeySourceError, RefreshPolicy, SkippedKey},
     middleware::{ProtectedResourceMetadata, ResponseFuture, RevocationEndpoint, RevocationEndpointBuilder},
     outbound::{
-        Refusal, TokenAnswer, TokenClient, TokenClientBuilder, TokenClientError, TokenEndpointError, TokenExchange,
+        AttachError, AttachToken, AttachTokenLayer, ClientCredentialsToken, ExchangeError, ExchangedToken, FixedToken,
+        IssuedToken, NeverRepeat, OriginError, Refreshed, RefreshedToken, Refusal, Renewed, RenewedToken, SubjectToken,
+        TokenAnswer, TokenClient, TokenClientBuilder, TokenClientError, TokenEndpointError, TokenExchange,
         TokenTypeHint,
     },
     policy::{Location, Lookup, Preflight},
@@ -118,6 +120,9 @@ fn public_types_go_from_thread_to_thread() {
     shared::<Fault>();
     shared::<(TokenClient, TokenClientBuilder, TokenExchange, TokenAnswer, Refusal, TokenTypeHint)>();
     shared::<(AgentIdp, AgentIdpClient, Introspected, IntrospectedToken)>();
+    shared::<(AttachTokenLayer, AttachTokenLayer<NeverRepeat>, AttachToken<()>, IssuedToken, SubjectToken)>();
+    shared::<(ClientCredentialsToken, RenewedToken, RefreshedToken, ExchangedToken, FixedToken)>();
+    plain::<(Renewed, Refreshed)>();
     plain::<AuthorizerBuilder>();
     plain::<Decision>();
     plain::<Input<'_>>();
@@ -143,6 +148,9 @@ fn errors_are_errors_wherever_they_go() {
     error::<TokenClientError>();
     error::<TokenEndpointError>();
     error::<AgentIdpError>();
+    error::<AttachError<TransportError>>();
+    error::<ExchangeError>();
+    error::<OriginError>();
     error::<TransportError>();
     error::<CredentialError>();
     error::<TokenError>();

@@ -1,136 +1,26 @@
 //! Requests of a client, and answers that refuse their tokens → what is sent, how often, and with which token.
 
+mod script;
+
 use std::{
-    collections::VecDeque,
     error::Error as _,
     fmt,
     future::{Ready, ready},
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, Mutex},
     task::{Context, Poll},
 };
 
 use bytes::Bytes;
-use http::{Extensions, HeaderMap, Method, Request, Response, StatusCode, Version, header::AUTHORIZATION};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Version, header::AUTHORIZATION};
 use http_body_util::{BodyExt as _, Empty, Full, StreamBody};
-use portcullis::outbound::{
-    AttachError, AttachTokenLayer, FixedToken, IssuedToken, OriginError, RepeatableBody, SourcedToken, TokenSource,
-};
+use portcullis::outbound::{AttachError, AttachTokenLayer, FixedToken, IssuedToken, OriginError, RepeatableBody};
 use tower::{Layer as _, Service, ServiceExt as _};
 
+use self::script::{Fake, Strict, Tenant};
 use crate::wire::Plain;
 
 const API: &str = "https://api.example";
 const INVALID: &str = r#"Bearer error="invalid_token""#;
-
-/// Hands out its tokens one after the other, and none after that.
-#[derive(Clone, Default)]
-struct Fake(Arc<FakeState>);
-
-#[derive(Default)]
-struct FakeState {
-    tokens: Mutex<VecDeque<IssuedToken>>,
-    asked: AtomicUsize,
-    refused: Mutex<Vec<u64>>,
-    has_no_other: bool,
-    seen: Mutex<Vec<Option<Tenant>>>,
-}
-
-/// What a source may find in the extensions.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Tenant(&'static str);
-
-impl Fake {
-    fn of(tokens: &[&str]) -> Self {
-        Self::with(tokens, false)
-    }
-
-    fn with(tokens: &[&str], has_no_other: bool) -> Self {
-        let tokens = tokens.iter().zip(1..).map(|(token, number)| IssuedToken::new(token, number).unwrap());
-        Self(Arc::new(FakeState { tokens: Mutex::new(tokens.collect()), has_no_other, ..FakeState::default() }))
-    }
-
-    fn asked(&self) -> usize {
-        self.0.asked.load(Ordering::Relaxed)
-    }
-
-    fn refused(&self) -> Vec<u64> {
-        self.0.refused.lock().unwrap().clone()
-    }
-}
-
-impl TokenSource for Fake {
-    fn token(&self, request: &Extensions) -> SourcedToken {
-        self.0.asked.fetch_add(1, Ordering::Relaxed);
-        self.0.seen.lock().unwrap().push(request.get().cloned());
-        let token = self.0.tokens.lock().unwrap().pop_front();
-        Box::pin(async move {
-            tokio::task::yield_now().await;
-            token.ok_or_else(|| Arc::new(fmt::Error) as _)
-        })
-    }
-
-    fn refused(&self, token: &IssuedToken) -> bool {
-        self.0.refused.lock().unwrap().push(token.number());
-        !self.0.has_no_other
-    }
-}
-
-impl fmt::Debug for Fake {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Fake")
-    }
-}
-
-/// A server that answers by a script and then 200, and notes what it was sent. As tower says: a clone that was not
-/// polled ready since its last call must not be called.
-struct Strict<B> {
-    script: Arc<Mutex<VecDeque<Response<Plain>>>>,
-    sent: Arc<Mutex<Vec<Request<B>>>>,
-    is_ready: bool,
-}
-
-impl<B> Clone for Strict<B> {
-    fn clone(&self) -> Self {
-        Self { script: self.script.clone(), sent: self.sent.clone(), is_ready: false }
-    }
-}
-
-impl<B> Strict<B> {
-    fn new(script: impl IntoIterator<Item = Response<Plain>>) -> Self {
-        let script = Arc::new(Mutex::new(script.into_iter().collect()));
-        Self { script, sent: Arc::default(), is_ready: false }
-    }
-
-    /// `Authorization` of each request, `-` where there was none.
-    fn tokens(&self) -> Vec<String> {
-        let text = |request: &Request<B>| match request.headers().get(AUTHORIZATION) {
-            Some(value) => value.to_str().unwrap().to_owned(),
-            None => "-".to_owned(),
-        };
-        self.sent.lock().unwrap().iter().map(text).collect()
-    }
-}
-
-impl<B> Service<Request<B>> for Strict<B> {
-    type Response = Response<Plain>;
-    type Error = fmt::Error;
-    type Future = Ready<Result<Response<Plain>, fmt::Error>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), fmt::Error>> {
-        self.is_ready = true;
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<B>) -> Self::Future {
-        assert!(std::mem::take(&mut self.is_ready), "called without having been polled ready");
-        self.sent.lock().unwrap().push(request);
-        let answer = self.script.lock().unwrap().pop_front().unwrap_or_else(|| answer(200, &[]));
-        ready(if answer.status() == StatusCode::IM_A_TEAPOT { Err(fmt::Error) } else { Ok(answer) })
-    }
-}
 
 fn answer(status: u16, challenges: &[&str]) -> Response<Plain> {
     let mut response = Response::new(Plain::from("an answer"));

@@ -59,7 +59,7 @@ impl ExchangeGrant for Server {
         let (is_down, mut is_open) = (self.0.is_down.load(Ordering::Relaxed), self.0.is_open.subscribe());
         Box::pin(async move {
             is_open.wait_for(|is_open| *is_open).await.unwrap();
-            if is_down { Err(Arc::new(Down) as SourceError) } else { Ok(Renewed::new(token, 10 * MINUTE)) }
+            if is_down { Err(shared(Down)) } else { Ok(Renewed::new(token, 10 * MINUTE)) }
         })
     }
 }
@@ -248,4 +248,8 @@ async fn a_token_client_exchanges_and_what_no_resource_takes_is_no_token() {
 #[test]
 fn nothing_that_is_shown_has_a_token_in_it_threat_29() {
     assert_eq!(format!("{:?}", SubjectToken::new("s3cret")), "SubjectToken(<redacted>)");
+}
+
+fn shared(error: impl std::error::Error + Send + Sync + 'static) -> SourceError {
+    Arc::new(error)
 }

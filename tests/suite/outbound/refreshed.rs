@@ -98,7 +98,7 @@ impl RefreshGrant for Both {
         let (mood, mut may_grant) = (*self.0.grant.lock().unwrap(), self.0.may_grant.subscribe());
         Box::pin(async move {
             may_grant.wait_for(|may| *may).await.unwrap();
-            let trouble = |trouble: Trouble| Err(Arc::new(trouble) as SourceError);
+            let trouble = |trouble: Trouble| Err(shared(trouble));
             match mood {
                 Grant::Rotates => Ok(granted(number, "a").refresh_token(format!("r{}", number + 1))),
                 Grant::KeepsIt => Ok(granted(number, "kept-")),
@@ -129,7 +129,7 @@ impl RefreshTokenStore for Both {
                 Store::Works => both.note(format!("stored {name}")),
                 Store::Fails => {
                     both.note(format!("failed {name}"));
-                    return Err(Arc::new(Trouble::DiskFull) as SourceError);
+                    return Err(shared(Trouble::DiskFull));
                 }
                 Store::Hangs => {
                     both.note(format!("hung {name}"));
@@ -390,4 +390,8 @@ fn nothing_that_is_shown_has_a_token_in_it_threat_29() {
     let world = World::new();
     let shown = format!("{:?} {:?}", world.token, Refreshed::new("s3cret", MINUTE).refresh_token("s3cret"));
     assert!(!shown.contains("s3cret") && !shown.contains("r0"), "{shown}");
+}
+
+fn shared(error: impl std::error::Error + Send + Sync + 'static) -> SourceError {
+    Arc::new(error)
 }

@@ -72,7 +72,7 @@ impl Renew for Service {
         let (mood, lifetime) = (*self.0.mood.lock().unwrap(), *self.0.lifetime.lock().unwrap());
         assert!(mood != Mood::PanicsAtOnce, "on purpose");
         let mut is_open = self.0.is_open.subscribe();
-        let down = |come_back_in| Err(Arc::new(OutOfTokens { come_back_in }) as SourceError);
+        let down = |come_back_in| Err(shared(OutOfTokens { come_back_in }));
         Box::pin(async move {
             is_open.wait_for(|is_open| *is_open).await.unwrap();
             match mood {
@@ -339,4 +339,8 @@ async fn an_error_of_our_own_says_by_itself_when_to_come_back() {
     assert_eq!(asked.lock().unwrap().len(), 1);
     issuer.heal();
     assert!(get(&token).await.is_ok());
+}
+
+fn shared(error: impl std::error::Error + Send + Sync + 'static) -> SourceError {
+    Arc::new(error)
 }

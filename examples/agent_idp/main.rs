@@ -33,6 +33,8 @@ mod secret_check;
 mod service;
 mod signing_key;
 mod store;
+#[cfg(test)]
+mod tests;
 mod token_endpoint;
 
 use std::{

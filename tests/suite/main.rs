@@ -19,6 +19,8 @@ mod wire;
 
 mod agent_idp_client;
 #[cfg(unix)]
+mod agent_idp;
+#[cfg(unix)]
 mod authlib;
 mod axum;
 mod configuration;

@@ -1,4 +1,4 @@
-//! The `protected_api` example as a process: started, asked over HTTP, told to stop. Every wait has an end.
+//! Examples as processes: started, asked over HTTP, told to stop. Every wait has an end.
 
 use std::{env, fs, future::Future, path::PathBuf, process::Stdio, time::Duration};
 
@@ -10,7 +10,7 @@ use tokio::{
     process::{Child, ChildStdout, Command},
 };
 
-/// The example, listening. It ends with this at the latest.
+/// The `protected_api` example, listening. It ends with this at the latest.
 pub struct Api {
     child: Child,
     stdout: Lines<BufReader<ChildStdout>>,
@@ -103,10 +103,7 @@ impl Api {
 
     /// Sends it that signal, by its own process id, and waits for its end.
     pub async fn stop(self, signal: &str) -> End {
-        let id = self.child.id().unwrap().to_string();
-        // `kill` is built into every shell, and not on every machine a program.
-        let sent = Command::new("sh").args(["-c", "kill -s \"$1\" \"$2\"", "sh", signal, &id]).status().await.unwrap();
-        assert!(sent.success());
+        send_signal(&self.child, signal).await;
         end_of(self.child, self.stdout).await
     }
 }
@@ -133,10 +130,15 @@ pub async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
 }
 
 fn command(variables: &[(&str, &str)]) -> Command {
+    example("protected_api", variables)
+}
+
+/// This example, with these variables and no others.
+pub fn example(name: &str, variables: &[(&str, &str)]) -> Command {
     // `target/debug/deps/suite-…` is this program, `target/debug/examples/` is where the examples are.
     let this = env::current_exe().unwrap();
     let examples: PathBuf = this.ancestors().nth(2).unwrap().join("examples");
-    let program = examples.join("protected_api");
+    let program = examples.join(name);
     assert!(program.exists(), "{} is built by `cargo test`, or `cargo build --examples`", program.display());
     let mut command = Command::new(program);
     command
@@ -149,7 +151,16 @@ fn command(variables: &[(&str, &str)]) -> Command {
     command
 }
 
-async fn end_of(mut child: Child, stdout: Lines<BufReader<ChildStdout>>) -> End {
+/// Sends a process that signal, by its id.
+pub async fn send_signal(process: &Child, signal: &str) {
+    let id = process.id().unwrap().to_string();
+    // `kill` is built into every shell, and not on every machine a program.
+    let sent = Command::new("sh").args(["-c", "kill -s \"$1\" \"$2\"", "sh", signal, &id]).status().await.unwrap();
+    assert!(sent.success());
+}
+
+/// Waits for its end.
+pub async fn end_of(mut child: Child, stdout: Lines<BufReader<ChildStdout>>) -> End {
     let (mut rest, mut stderr) = (String::new(), String::new());
     let (mut out, mut err) = (stdout.into_inner(), child.stderr.take().unwrap());
     let reading = async { tokio::try_join!(out.read_to_string(&mut rest), err.read_to_string(&mut stderr)) };

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use http::{Method, StatusCode, header};
 use serde_json::{Value, json};
 
-use super::service::{Credentials, SCOPES, Service};
+use super::service::{Credentials, Pairs, SCOPES, Service};
 use crate::external::part;
 
 #[tokio::test]
@@ -15,7 +15,7 @@ async fn a_token_is_issued_as_the_document_shows_it() {
     let agent = service.create(&service.token(&admin).await, &["agents:read", "agents:write"]).await;
     let all = SCOPES.join(" ");
     // Who asks, what it asks for, what it is granted.
-    let rows: [(&Credentials, &[(&str, &str)], &str); 7] = [
+    let rows: [(&Credentials, Pairs<'_>, &str); 7] = [
         (&agent, &[("scope", "agents:read agents:write")], "agents:read agents:write"),
         (&agent, &[], "agents:read agents:write"),
         (&agent, &[("scope", "")], "agents:read agents:write"),
@@ -82,7 +82,7 @@ async fn every_token_error_is_the_documents() {
         "error": "invalid_scope",
         "error_description": "A scope is unknown, or was not granted to this agent.",
     });
-    let rows: [(&str, &[(&str, &str)], u16, &Value); 17] = [
+    let rows: [(&str, Pairs<'_>, u16, &Value); 17] = [
         ("wrong secret", &[grant, ("client_id", id), ("client_secret", "wrong")], 401, &unknown_client),
         ("another's secret", &[grant, ("client_id", id), ("client_secret", &admin.secret)], 401, &unknown_client),
         ("unknown client", &[grant, ("client_id", "nobody"), ("client_secret", secret)], 401, &unknown_client),

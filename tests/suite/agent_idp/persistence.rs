@@ -7,7 +7,7 @@ use serde_json::json;
 use tokio::io::{AsyncBufReadExt, BufReader};
 
 use super::service::{Credentials, Dir, Service};
-use crate::process::{End, end_of, example};
+use crate::process::{Answer, End, File, Refusal, end_of, example};
 
 /// A start that should fail.
 async fn refused(variables: &[(&str, &str)]) -> String {
@@ -148,9 +148,9 @@ async fn what_is_kept_is_for_nobody_else_to_read_and_holds_no_secret() {
 
 #[tokio::test]
 async fn a_bad_configuration_is_an_error_that_names_it() {
-    let file = crate::process::File::new("idp-not-a-dir", "x");
+    let file = File::new("idp-not-a-dir", "x");
     let inside = format!("{}/data", file.path());
-    let rows: [(&[(&str, &str)], &[&str]); 7] = [
+    let rows: [Refusal<'_>; 7] = [
         (&[("PORT", "http")], &["PORT", "http"]),
         (&[("MONTHLY_LIMIT", "many")], &["MONTHLY_LIMIT", "many"]),
         (&[("MONTHLY_LIMIT", "0")], &["MONTHLY_LIMIT", "0"]),
@@ -193,4 +193,46 @@ async fn a_file_that_is_damaged_or_is_none_of_ours_is_an_error_and_no_fresh_star
     let service = Service::start(&variables).await;
     assert_eq!(service.get("/api/v1/agents", &by).await.json()["agents"].as_array().map(Vec::len), Some(21));
     assert_eq!(service.introspect(&by, &by).await["active"], json!(true));
+}
+
+#[tokio::test]
+async fn what_cannot_be_written_down_is_not_promised() {
+    let dir = Dir::new("idp-full");
+    let variables = [("DATA_DIR", dir.path()), ("ADMIN_CLIENT_ID", "root")];
+    let service = Service::start(&variables).await;
+    let admin = service.admin();
+    service.stop().await;
+    let size = fs::metadata(Path::new(dir.path()).join("agent_idp.redb")).unwrap().len();
+
+    // Room for a little more.
+    let service = Service::start_within(size / 512 + 64, &variables).await;
+    let by = service.token(&admin).await;
+    let spare = service.token(&admin).await;
+    let wanted = json!({ "name": "x".repeat(200), "scopes": ["agents:read"] });
+    let mut made = Vec::new();
+    let refused = loop {
+        let answer = service.json_by(&by, "/api/v1/agents", &wanted).await;
+        if answer.status != StatusCode::CREATED {
+            break answer;
+        }
+        made.push(answer.json()["agentId"].as_str().unwrap().to_owned());
+        assert!(made.len() < 20_000, "there is no end of room");
+    };
+    let unavailable = (StatusCode::SERVICE_UNAVAILABLE, json!("temporarily_unavailable"));
+    let said = |answer: &Answer| (answer.status, answer.json()["error"].clone());
+    assert_eq!(said(&refused), unavailable);
+    assert_eq!(said(&service.ask_token(&admin, &[]).await), unavailable);
+    assert_eq!(said(&service.manage(&by, &admin, "credentials").await), unavailable);
+    assert_eq!(service.send(Method::GET, "/healthz", &[], "").await.status, StatusCode::SERVICE_UNAVAILABLE);
+    // The effect is there, for as long as the process is; that it lasts is not promised.
+    assert_eq!(said(&service.revoke(&by, &spare).await), unavailable);
+    assert!(!service.is_active(&by, &spare).await);
+    assert!(service.stop().await.stderr.contains("nothing is written down any more"));
+
+    let service = Service::start(&variables).await;
+    let token = service.token(&admin).await;
+    let listed = service.get("/api/v1/agents", &token).await.json();
+    let listed: Vec<_> =
+        listed["agents"].as_array().unwrap().iter().map(|agent| agent["agentId"].as_str().unwrap()).collect();
+    assert!(made.len() > 1 && made.iter().all(|id| listed.contains(&id.as_str())), "{} were made", made.len());
 }

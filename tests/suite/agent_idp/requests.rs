@@ -3,7 +3,7 @@
 use http::{Method, StatusCode};
 use serde_json::json;
 
-use super::service::{Credentials, FORM, Service, encoded};
+use super::service::{Credentials, FORM, Pairs, Service, encoded};
 
 #[tokio::test]
 async fn a_form_must_be_one_and_say_everything_once() {
@@ -16,7 +16,7 @@ async fn a_form_must_be_one_and_say_everything_once() {
     let charset = ("content-type", "application/x-www-form-urlencoded; charset=UTF-8");
     let shouted = ("content-type", "Application/X-WWW-Form-URLencoded");
     let in_query = ("content-type", "application/x-www-form-urlencoded2");
-    let rows: [(&str, &[(&str, &str)], String, u16); 18] = [
+    let rows: [(&str, Pairs<'_>, String, u16); 18] = [
         ("good", &[FORM], good.clone(), 200),
         ("with a charset", &[charset], good.clone(), 200),
         ("in capitals", &[shouted], good.clone(), 200),

@@ -1,16 +1,19 @@
 //! The `agent_idp` example as a process: started, asked over HTTP, stopped or killed.
 
-use std::{fs, path::PathBuf};
+use std::{fs, path::PathBuf, process::Stdio};
 
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, BufReader, Lines},
-    process::{Child, ChildStdout},
+    process::{Child, ChildStdout, Command},
     task::JoinHandle,
 };
 
 use crate::process::{Answer, End, example, send_signal, within};
+
+/// Parameters of a form, or headers.
+pub type Pairs<'p> = &'p [(&'p str, &'p str)];
 
 pub const SCOPES: [&str; 7] =
     ["agents:read", "agents:write", "tokens:read", "audit:read", "webhooks:read", "webhooks:write", "admin:orgs"];
@@ -57,8 +60,24 @@ impl Drop for Dir {
 
 impl Service {
     /// Starts it with these variables and no others, on a free port.
-    pub async fn start(variables: &[(&str, &str)]) -> Self {
-        let mut child = example("agent_idp", variables).env("PORT", "0").spawn().unwrap();
+    pub async fn start(variables: Pairs<'_>) -> Self {
+        Self::run(example("agent_idp", variables)).await
+    }
+
+    /// The same in a shell that allows it no files of more than `blocks` of 512 bytes.
+    pub async fn start_within(blocks: u64, variables: Pairs<'_>) -> Self {
+        let command = example("agent_idp", variables);
+        let program = command.as_std().get_program();
+        let mut shell = Command::new("sh");
+        // Beyond, writing fails; it is not ended by a signal.
+        shell.args(["-c", "trap '' XFSZ; ulimit -f \"$1\" && exec \"$2\"", "sh", &blocks.to_string()]).arg(program);
+        shell.env_clear().envs(variables.iter().copied()).stdin(Stdio::null());
+        shell.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        Self::run(shell).await
+    }
+
+    async fn run(mut command: Command) -> Self {
+        let mut child = command.env("PORT", "0").spawn().unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut log = child.stderr.take().unwrap();
         let stderr = tokio::spawn(async move {
@@ -89,7 +108,7 @@ impl Service {
         Credentials { id: id.to_owned(), secret: secret.to_owned() }
     }
 
-    pub async fn send(&self, method: Method, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+    pub async fn send(&self, method: Method, path: &str, headers: Pairs<'_>, body: &str) -> Answer {
         let request = self.client.request(method, format!("{}{path}", self.url)).body(body.to_owned());
         let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
         within(path, async {
@@ -105,12 +124,12 @@ impl Service {
     }
 
     /// A form without a token.
-    pub async fn form(&self, path: &str, parameters: &[(&str, &str)]) -> Answer {
+    pub async fn form(&self, path: &str, parameters: Pairs<'_>) -> Answer {
         self.send(Method::POST, path, &[FORM], &encoded(parameters)).await
     }
 
     /// A form with one.
-    pub async fn form_by(&self, token: &str, path: &str, parameters: &[(&str, &str)]) -> Answer {
+    pub async fn form_by(&self, token: &str, path: &str, parameters: Pairs<'_>) -> Answer {
         let bearer = format!("Bearer {token}");
         self.send(Method::POST, path, &[FORM, ("authorization", &bearer)], &encoded(parameters)).await
     }
@@ -121,7 +140,7 @@ impl Service {
     }
 
     /// A request for a token, with whatever else it says.
-    pub async fn ask_token(&self, who: &Credentials, more: &[(&str, &str)]) -> Answer {
+    pub async fn ask_token(&self, who: &Credentials, more: Pairs<'_>) -> Answer {
         let who = [("grant_type", "client_credentials"), ("client_id", &who.id), ("client_secret", &who.secret)];
         self.form("/api/v1/token", &[&who, more].concat()).await
     }
@@ -183,6 +202,6 @@ impl Service {
 
 pub const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
 
-pub fn encoded(parameters: &[(&str, &str)]) -> String {
+pub fn encoded(parameters: Pairs<'_>) -> String {
     url::form_urlencoded::Serializer::new(String::new()).extend_pairs(parameters).finish()
 }

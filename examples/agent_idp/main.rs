@@ -19,6 +19,7 @@
 mod agent_routes;
 mod agents;
 mod answers;
+mod bench;
 mod client_authentication;
 mod config;
 mod form;

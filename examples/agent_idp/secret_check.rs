@@ -6,16 +6,16 @@
 
 use std::{
     collections::HashMap,
-    num::{NonZeroU32, NonZeroUsize},
+    num::NonZeroU32,
     sync::{Mutex, PoisonError},
-    thread,
 };
 
 use aws_lc_rs::{error::Unspecified, hmac};
-use tokio::{sync::Semaphore, task::spawn_blocking};
+use tokio::sync::Semaphore;
 
 use super::{
     answers::Problem,
+    bench::Bench,
     secret::{HashedSecret, random},
 };
 
@@ -31,21 +31,21 @@ pub(crate) struct SecretCheck {
     /// How many iterations the dearest secret takes, where there is a dear one.
     dearest: Option<NonZeroU32>,
     places: Semaphore,
-    turns: Semaphore,
+    cheap_work: Bench,
+    dear_work: Bench,
 }
 
 impl SecretCheck {
     /// For clients with these secrets, and others whose secrets are random.
     pub(crate) fn new<'s>(secrets: impl IntoIterator<Item = &'s HashedSecret>) -> Result<Self, Unspecified> {
         let dear = secrets.into_iter().filter(|secret| secret.is_dear());
-        let processors = thread::available_parallelism().map_or(1, NonZeroUsize::get);
         Ok(Self {
             key: hmac::Key::new(hmac::HMAC_SHA256, &random::<32>()?),
             remembered: Mutex::default(),
             dearest: dear.map(HashedSecret::iterations).max(),
             places: Semaphore::new(QUEUE),
-            // At least one processor is left to those who have a good secret.
-            turns: Semaphore::new((processors / 2).max(1)),
+            cheap_work: Bench::whole(),
+            dear_work: Bench::half(),
         })
     }
 
@@ -63,13 +63,14 @@ impl SecretCheck {
         if dear.is_some_and(|kept| self.remembers(client, secret, kept)) {
             return Ok(true);
         }
-        if checked(cheap.cloned().unwrap_or_else(HashedSecret::cheap), secret).await? {
+        let cheap = cheap.cloned().unwrap_or_else(HashedSecret::cheap);
+        if checked(&self.cheap_work, cheap, secret).await? {
             return Ok(true);
         }
         let Some(dearest) = self.dearest else { return Ok(false) };
         let _place = self.places.try_acquire().map_err(|_| Problem::Busy)?;
-        let _turn = self.turns.acquire().await.map_err(|_| Problem::Busy)?;
-        let is_right = checked(dear.cloned().unwrap_or_else(|| HashedSecret::of_nobody(dearest)), secret).await?;
+        let hashed = dear.cloned().unwrap_or_else(|| HashedSecret::of_nobody(dearest));
+        let is_right = checked(&self.dear_work, hashed, secret).await?;
         if let Some(kept) = dear.filter(|_| is_right) {
             let tag = hmac::sign(&self.key, &tagged(kept, secret));
             self.remembered.lock().unwrap_or_else(PoisonError::into_inner).insert(client.to_owned(), tag);
@@ -90,9 +91,9 @@ fn tagged(kept: &HashedSecret, secret: &str) -> Vec<u8> {
     [kept.salt(), secret.as_bytes()].concat()
 }
 
-async fn checked(kept: HashedSecret, secret: &str) -> Result<bool, Problem> {
+async fn checked(bench: &Bench, kept: HashedSecret, secret: &str) -> Result<bool, Problem> {
     let secret = secret.to_owned();
-    spawn_blocking(move || kept.is_of(&secret)).await.map_err(|_| Problem::Busy)
+    bench.work(move || kept.is_of(&secret)).await
 }
 
 #[cfg(test)]

@@ -21,6 +21,7 @@ use uuid::Uuid;
 use super::{
     agent_routes,
     agents::{Agent, Agents, SCOPES, Status},
+    bench::Bench,
     config::Config,
     guard, introspection, revocation,
     secret::Secret,
@@ -34,7 +35,8 @@ use super::{
 pub(crate) struct Service {
     pub(crate) agents: Agents,
     pub(crate) secrets: SecretCheck,
-    pub(crate) key: SigningKey,
+    pub(crate) key: Arc<SigningKey>,
+    pub(crate) signing: Bench,
     pub(crate) guard: Authorizer,
     pub(crate) signed_by_us: Authorizer,
     pub(crate) revocations: Revocations,
@@ -90,7 +92,8 @@ pub(crate) async fn start(
         signed_by_us: guard::signed_by_us(&key.jwk_set(), clock)?,
         any: guard.compile(Requirement::authenticated())?,
         admin: guard.compile(Requirement::scope("admin:orgs"))?,
-        key,
+        key: Arc::new(key),
+        signing: Bench::whole(),
         guard: guard.clone(),
         revocations,
         store,

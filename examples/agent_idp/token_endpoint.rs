@@ -8,7 +8,6 @@ use axum::{
     response::Response,
 };
 use serde::Serialize;
-use tokio::task::spawn_blocking;
 
 use super::{
     answers::{Problem, json},
@@ -48,7 +47,7 @@ pub(crate) async fn issue(
     // Counted before it is made: a token that nobody received is on the safe side of the limit.
     let scope = service.agents.count_token(&client_id, (&shown, by_basic), form.filled("scope"), now).await?;
     let claims = Claims::new(&client_id, scope.clone(), now);
-    let signing = spawn_blocking(move || service.key.sign(&claims)).await;
-    let access_token = signing.map_err(|_| Problem::Busy)??;
+    let key = Arc::clone(&service.key);
+    let access_token = service.signing.work(move || key.sign(&claims)).await??;
     Ok(json(StatusCode::OK, &Issued { access_token, token_type: "Bearer", expires_in: LIFETIME, scope }))
 }

@@ -67,7 +67,9 @@ impl Disk {
         File::open(dir)?.sync_all()?;
         let kept = read(&database)?;
         let (sender, receiver) = mpsc::channel();
-        let writer = thread::Builder::new().name("store".to_owned()).spawn(move || write(&database, &receiver))?;
+        let writer = thread::Builder::new()
+            .name("store".to_owned())
+            .spawn(move || write(&receiver, |changes| commit(&database, changes)))?;
         Ok((Self { pending: Some(sender), writer: Some(writer) }, kept))
     }
 
@@ -96,11 +98,11 @@ impl Drop for Disk {
 }
 
 /// Writes until nobody is left who could have something to write.
-fn write(database: &Database, pending: &Receiver<Pending>) {
+fn write(pending: &Receiver<Pending>, commit: impl Fn(&[Change]) -> Result<(), Box<dyn Error>>) {
     while let Ok(first) = pending.recv() {
         let (changes, waiting): (Vec<_>, Vec<_>) =
             std::iter::once(first).chain(pending.try_iter().take(BATCH - 1)).unzip();
-        if let Err(error) = commit(database, &changes) {
+        if let Err(error) = commit(&changes) {
             eprintln!("error: nothing is written down any more: {error}");
             return;
         }
@@ -194,4 +196,75 @@ fn private_file(path: &Path) -> io::Result<File> {
     #[cfg(unix)]
     file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
     Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn revoked(token_id: &str, expires_at: u64, now: u64) -> Change {
+        let (expires_at, now) = (UnixTime::from_secs(expires_at), UnixTime::from_secs(now));
+        Change::Revoked { token_id: token_id.to_owned(), expires_at, now }
+    }
+
+    #[test]
+    fn what_comes_in_together_is_written_together_and_in_order() {
+        let (sender, receiver) = mpsc::channel();
+        let waiting: Vec<_> = (0..1000)
+            .map(|number| {
+                let (done, kept) = oneshot::channel();
+                sender.send((revoked(&number.to_string(), number, 0), done)).unwrap();
+                kept
+            })
+            .collect();
+        drop(sender);
+        let commits = RefCell::new(Vec::new());
+        write(&receiver, |changes| {
+            let number = |change: &Change| match change {
+                Change::Revoked { expires_at, .. } => expires_at.as_secs(),
+                _ => u64::MAX,
+            };
+            commits.borrow_mut().push(changes.iter().map(number).collect::<Vec<_>>());
+            Ok(())
+        });
+        assert_eq!(commits.into_inner(), [(0..1000).collect::<Vec<_>>()]);
+        assert!(waiting.into_iter().all(|mut kept| kept.try_recv().is_ok()));
+    }
+
+    #[test]
+    fn after_a_write_that_failed_nothing_is_written_and_nobody_told_that_it_was() {
+        let (sender, receiver) = mpsc::channel();
+        let ((first, mut one), (second, mut other)) = (oneshot::channel(), oneshot::channel());
+        sender.send((revoked("one", 1, 0), first)).unwrap();
+        let commits = RefCell::new(0);
+        write(&receiver, |_| {
+            *commits.borrow_mut() += 1;
+            Err("no room".into())
+        });
+        drop(receiver);
+        assert!(sender.send((revoked("other", 1, 0), second)).is_err());
+        assert_eq!(commits.into_inner(), 1);
+        assert!(one.try_recv().is_err() && other.try_recv().is_err());
+    }
+
+    #[test]
+    fn revocations_are_kept_until_long_after_their_tokens_expired() {
+        let dir = std::env::temp_dir().join(Uuid::new_v4().to_string());
+        let put = |changes: Vec<Change>| {
+            let (disk, kept) = Disk::open(&dir).unwrap();
+            changes.into_iter().for_each(|change| disk.put(change).blocking_recv().unwrap());
+            kept.revoked.into_iter().map(|(token_id, expires_at)| (token_id, expires_at.as_secs())).collect::<Vec<_>>()
+        };
+        let day = 24 * 60 * 60;
+        assert_eq!(put(vec![revoked("late", 2000, 1), revoked("early", 1000, 1)]), []);
+        let both = [("early".to_owned(), 1000), ("late".to_owned(), 2000)];
+        assert_eq!(put(vec![revoked("early", 1000, 1000 + day)]), both);
+        assert_eq!(put(vec![revoked("new", 3000 + day, 1001 + day)]), both);
+        assert_eq!(put(vec![]), [both[1].clone(), ("new".to_owned(), 3000 + day)]);
+        fs::remove_dir_all(dir).unwrap();
+    }
 }

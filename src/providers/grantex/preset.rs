@@ -91,7 +91,7 @@ fn preset(issuer: Issuer) -> Issuer {
         .grant_claim("parentGrnt")
         .grant_claim("/urn:grantex:grant/grant_id")
         .grant_claim("/urn:grantex:grant/parent_grant_id")
-        .that("says of one grant all that Grantex says of it, and says it once", is_grantexs)
+        .that("is whole, and consistent, as Grantex writes tokens", is_grantexs)
 }
 
 /// Whether the claims are those of a generation, and the `typ` is that generation's.

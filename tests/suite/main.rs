@@ -30,6 +30,7 @@ mod feeds;
 mod grantex;
 mod grantex_answers;
 mod grantex_client;
+mod grantex_session;
 mod grantex_status;
 mod grantex_tokens;
 mod grpc;

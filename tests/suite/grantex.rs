@@ -98,6 +98,7 @@ impl Transport for FakeGrantex {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "a text or a value, as it comes")]
 pub fn answer(status: u16, body: impl ToString) -> Says {
     Says::Answer(status, vec![("content-type", "application/json; charset=utf-8".to_owned())], body.to_string())
 }

@@ -96,6 +96,11 @@ impl Api {
         &self.0.connection
     }
 
+    /// The base URL, without a slash at its end.
+    pub(super) fn base(&self) -> &str {
+        &self.0.base
+    }
+
     /// The base URL, as it may be printed.
     pub(super) fn name(&self) -> &str {
         &self.0.name

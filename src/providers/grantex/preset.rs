@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// Where the SDKs look for the server, whose tokens name [`ISSUER`].
-const BASE: &str = "https://api.grantex.dev/";
+const BASE: &str = "https://api.grantex.dev";
 
 /// What the tokens of the server at [`BASE`] name as their issuer.
 const ISSUER: &str = "https://grantex.dev";
@@ -48,8 +48,7 @@ impl Grantex {
     pub fn at(base_url: &str) -> Result<Self, GrantexConfigError> {
         let endpoint = api::base(base_url)?;
         let base = endpoint.as_str().trim_end_matches('/');
-        let issuer = if endpoint.as_str() == BASE { ISSUER } else { base };
-        Ok(Self { keys: format!("{base}/.well-known/jwks.json"), issuer: issuer.into() })
+        Ok(Self { keys: format!("{base}/.well-known/jwks.json"), issuer: issuer_of(base).into() })
     }
 
     /// Tokens must name this issuer instead, byte for byte.
@@ -82,6 +81,11 @@ impl Grantex {
     fn without_audience(self) -> IssuerWithoutAudience {
         Issuer::with_keys(&self.issuer, KeySource::url(self.keys))
     }
+}
+
+/// What the tokens of the server at this base URL, without a slash at its end, name as their issuer.
+pub(super) fn issuer_of(base: &str) -> &str {
+    if base == BASE { ISSUER } else { base }
 }
 
 fn preset(issuer: Issuer) -> Issuer {

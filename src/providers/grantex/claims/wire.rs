@@ -122,7 +122,7 @@ impl Wire {
             delegation_depth: claimed.unwrap_or(0).max(named).max(u32::from(parent_grant_id.is_some())),
             parent_grant_id: parent_grant_id.map(|Word(grant)| grant),
             previous_actors,
-            budgets: budgets(self.bdg, self.authorization_details.unwrap_or_default())?,
+            budgets: budgets(self.bdg.as_ref(), self.authorization_details.unwrap_or_default())?,
         })
     }
 }
@@ -153,9 +153,9 @@ fn actors(act: Option<Object<Act>>, parent: Option<Word>) -> Result<Vec<Box<str>
     }
 }
 
-fn budgets(bdg: Option<Number>, details: Vec<Object<Detail>>) -> Result<Vec<Budget>, &'static str> {
+fn budgets(bdg: Option<&Number>, details: Vec<Object<Detail>>) -> Result<Vec<Budget>, &'static str> {
     let mut budgets: Vec<_> =
-        bdg.iter().map(|amount| Budget { amount: amount.to_string().into(), currency: None }).collect();
+        bdg.into_iter().map(|amount| Budget { amount: amount.to_string().into(), currency: None }).collect();
     for Object(detail) in details.into_iter().filter(|Object(detail)| *detail.kind == *BUDGET) {
         let amount = match detail.amount {
             Some(Amount::Number(amount)) => amount.to_string().into(),

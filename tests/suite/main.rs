@@ -33,6 +33,7 @@ mod grantex_client;
 mod grantex_session;
 mod grantex_status;
 mod grantex_tokens;
+mod grantex_feed;
 mod grpc;
 mod hyper;
 mod keys;

@@ -143,10 +143,10 @@ impl Reading {
         Ok(Some(FeedMessage::event(event, previous, self.last)))
     }
 
-    /// Moves the anchor on, with the time that entries are written at.
+    /// Moves the anchor on, with the time that entries are written at, and not beyond what the log says is complete.
     fn settle(&mut self, newest: Anchor, written: UnixTime) {
         match self.candidate {
-            Some((candidate, then)) if written >= then.saturating_add(SETTLED) => {
+            Some((candidate, then)) if written >= then.saturating_add(SETTLED) && candidate.seq <= self.announced => {
                 self.anchor = candidate;
                 self.seen = self.seen.split_off(&candidate.seq.saturating_add(1));
             }

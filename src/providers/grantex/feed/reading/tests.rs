@@ -111,6 +111,10 @@ fn the_log_is_read_again_from_before_what_may_still_be_overtaken() {
     reading.entry(&entry(9, 0)).unwrap();
     let mut resumed_at = |seq, seconds| {
         let cursor = reading.entry(&entry(seq, seconds)).unwrap().unwrap().cursor();
+        if seq != 17 {
+            let greatest = reading.greatest;
+            beat(&mut reading, greatest).unwrap();
+        }
         numbers.anchor(cursor).unwrap()
     };
     assert_eq!(numbers.anchor(start), Some(anchor(&entry(9, 0))));
@@ -125,6 +129,9 @@ fn the_log_is_read_again_from_before_what_may_still_be_overtaken() {
         (15, 119, (10, 0)),
         (16, 120, (14, 60)),
         (17, 500, (16, 120)),
+        // Nor before the log says that it is complete so far.
+        (18, 900, (16, 120)),
+        (19, 900, (17, 500)),
     ] {
         assert_eq!(resumed_at(seq, seconds), anchor(&entry(expected.0, expected.1)), "{seq}");
     }
@@ -138,6 +145,7 @@ fn what_is_remembered_of_a_log_is_bounded() {
     reading.entry(&entry(9, 0)).unwrap();
     for seq in 10..1000 {
         reading.entry(&entry(seq, i64::try_from(seq).unwrap())).unwrap();
+        beat(&mut reading, seq).unwrap();
     }
     assert!(reading.seen.len() <= 121, "two minutes, of a log with an entry a second");
     let most = u64::try_from(MOST_SEEN).unwrap();

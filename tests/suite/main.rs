@@ -34,6 +34,7 @@ mod grantex_session;
 mod grantex_status;
 mod grantex_tokens;
 mod grantex_feed;
+mod grantex_webhook;
 mod grpc;
 mod hyper;
 mod keys;

@@ -13,7 +13,7 @@ use portcullis::{
     Authorizer, Issuer, RejectionKind, RouteTable, Unlisted,
     issuer::Connection,
     providers::grantex::GrantexFeed,
-    status::{FeedPolicy, Revocations},
+    status::FeedPolicy,
     testing::{ManualClock, TestIssuer, TokenBuilder},
 };
 use serde_json::json;
@@ -33,7 +33,6 @@ const UNAVAILABLE: Verdict = Err(RejectionKind::StatusUnavailable);
 /// A server, and an authorizer that follows its feed.
 struct World {
     server: Server,
-    revocations: Revocations,
     inner: support::World,
 }
 
@@ -64,7 +63,6 @@ impl World {
         let clock = server.clock.clone();
         let feed = if by == By::LongPoll { feed.long_poll(SECOND) } else { feed };
         let issuer = TestIssuer::builder().clock(clock.clone()).in_process(ISSUER);
-        let revocations = Revocations::builder().clock(clock.clone()).build().unwrap();
         let of_issuer = Issuer::discover(issuer.url())
             .audience(TokenBuilder::AUDIENCE)
             .grant_claim("grnt")
@@ -76,12 +74,11 @@ impl World {
             .issuer(of_issuer)
             .routes(RouteTable::builder().otherwise(Unlisted::Authenticated).unwrap())
             .shared_transport(issuer.transport())
-            .revocations(revocations.clone())
             .clock(clock.clone())
             .build()
             .unwrap();
         clock.settle().await;
-        Self { server, revocations, inner: support::World { clock, issuer, authorizer } }
+        Self { server, inner: support::World { clock, issuer, authorizer } }
     }
 
     /// Time passes, and the server says so.
@@ -96,6 +93,11 @@ impl World {
     async fn check(&self, token: &str) -> Verdict {
         self.inner.clock.settle().await;
         self.inner.check(token).await.verdict.map(drop)
+    }
+
+    /// A token that outlives a test.
+    fn lasting(&self, grant: &str) -> String {
+        self.inner.issuer.token().claim("grnt", grant).expires_in(86_400 * SECOND).build()
     }
 
     /// A token of the older generation.
@@ -115,8 +117,9 @@ impl World {
 async fn what_is_revoked_is_refused_by_grant_token_and_parent_in_both_generations_threat_14() {
     for by in [By::Stream, By::LongPoll] {
         let world = World::new(by).await;
-        for of in [World::legacy, World::token] {
-            let generation = if of as usize == World::legacy as usize { "old" } else { "new" };
+        let generations: [(_, fn(&World, &str, &str, Option<&str>) -> String); 2] =
+            [("old", World::legacy), ("new", World::token)];
+        for (generation, of) in generations {
             let name = |name: &str| format!("{generation}-{name}");
             let root = of(&world, &name("root"), &name("g0"), None);
             let child = of(&world, &name("child"), &name("g1"), Some(&name("g0")));

@@ -79,7 +79,7 @@ impl Server {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn now(&self) -> u64 {
+    pub fn now(&self) -> u64 {
         self.clock.now().wall().as_secs()
     }
 
@@ -182,12 +182,17 @@ impl Server {
         self.state().database.log.retain(|entry| entry.seq > up_to);
     }
 
+    /// The number of the last entry.
+    pub fn head(&self) -> u64 {
+        self.state().database.seq
+    }
+
     /// What was asked since the last time.
     pub fn asked(&self) -> Vec<String> {
         std::mem::take(&mut self.state().asked)
     }
 
-    /// What counts: the grants that are revoked, and those that are suspended.
+    /// What counts: the grants that are `revoked`, or those that are `suspended`.
     pub fn standing(&self, status: &str) -> BTreeSet<String> {
         let state = self.state();
         state.database.grants.iter().filter(|(_, is)| **is == status).map(|(grant, _)| grant.clone()).collect()

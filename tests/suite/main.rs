@@ -35,6 +35,8 @@ mod grantex_status;
 mod grantex_tokens;
 mod grantex_feed;
 mod grantex_webhook;
+#[cfg(unix)]
+mod grantex;
 mod grpc;
 mod hyper;
 mod keys;

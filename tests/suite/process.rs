@@ -69,9 +69,14 @@ impl Drop for File {
 }
 
 impl Api {
-    /// Starts the example with these variables and no others, on a free port.
+    /// Starts `protected_api` with these variables and no others, on a free port.
     pub async fn start(variables: &[(&str, &str)]) -> Self {
-        let mut child = command(variables).env("PORT", "0").spawn().unwrap();
+        Self::start_example("protected_api", variables).await
+    }
+
+    /// The same with another example.
+    pub async fn start_example(name: &str, variables: &[(&str, &str)]) -> Self {
+        let mut child = example(name, variables).env("PORT", "0").spawn().unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap()).lines();
         let Some(line) = within("the start", stdout.next_line()).await.unwrap() else {
             let end = end_of(child, stdout).await;
@@ -82,6 +87,11 @@ impl Api {
         // Whatever proxy the machine is configured with, it does not lead to loopback.
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         Self { child, stdout, url, client }
+    }
+
+    /// Where it listens.
+    pub fn url(&self) -> &str {
+        &self.url
     }
 
     pub async fn get(&self, path: &str, token: Option<&str>) -> Answer {
@@ -110,7 +120,12 @@ impl Api {
 
 /// Starts the example with variables that it should refuse, and checks that the error names the right thing.
 pub async fn check_refused(variables: &[(&str, &str)], named: &[&str]) {
-    let mut child = command(variables).spawn().unwrap();
+    check_example_refused("protected_api", variables, named).await;
+}
+
+/// The same with another example.
+pub async fn check_example_refused(name: &str, variables: &[(&str, &str)], named: &[&str]) {
+    let mut child = example(name, variables).spawn().unwrap();
     let stdout = BufReader::new(child.stdout.take().unwrap()).lines();
     let end = end_of(child, stdout).await;
     assert_eq!((end.code, end.stdout.as_str()), (Some(1), ""), "{variables:?}: {}", end.stderr);
@@ -127,10 +142,6 @@ pub async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
         done = future => done,
         () = SystemClock::new().sleep(Duration::from_secs(30)) => panic!("{what} takes too long"),
     }
-}
-
-fn command(variables: &[(&str, &str)]) -> Command {
-    example("protected_api", variables)
 }
 
 /// This example, with these variables and no others.

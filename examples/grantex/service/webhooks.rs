@@ -107,8 +107,12 @@ fn is_allowed(url: &Url) -> bool {
 impl Webhooks {
     pub(crate) fn new(clock: Arc<dyn Clock>) -> reqwest::Result<Self> {
         // No redirects: where a receiver sends us was not checked. No proxy: none leads to loopback.
-        let client =
-            Client::builder().redirect(Policy::none()).no_proxy().user_agent("Grantex-Webhooks/0.1").build()?;
+        let client = Client::builder()
+            .redirect(Policy::none())
+            .no_proxy()
+            .timeout(TIMEOUT)
+            .user_agent("Grantex-Webhooks/0.1")
+            .build()?;
         let pending = Arc::new(Semaphore::new(MAX_PENDING));
         Ok(Self { registered: Mutex::default(), client, clock, pending })
     }
@@ -148,10 +152,7 @@ impl Webhooks {
 impl Delivery {
     async fn make(&self) {
         for wait in RETRIES.into_iter().map(Some).chain([None]) {
-            let is_delivered = tokio::select! {
-                is_delivered = self.attempt() => is_delivered,
-                () = self.clock.sleep(TIMEOUT) => false,
-            };
+            let is_delivered = self.attempt().await;
             match wait {
                 Some(wait) if !is_delivered => self.clock.sleep(Duration::from_secs(wait)).await,
                 _ => return,

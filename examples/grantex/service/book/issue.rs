@@ -204,14 +204,14 @@ impl Book {
             Standing::Unknown => return Err(invalid()),
         }
         let key = key.map(sha256);
-        let active = self.grants.get(&terms.id).and_then(|grant| grant.refresh_token.clone());
+        let active = self.grants.get_mut(&terms.id).map(|grant| &mut grant.refresh_token);
         if let Some(used) = &old.used {
             let is_same_caller = key.is_some() && used.key == key;
-            let is_active = active.as_ref() == Some(&used.answer.refresh_token);
+            let is_active = active.as_ref().is_some_and(|active| active.as_ref() == Some(&used.answer.refresh_token));
             if is_same_caller && is_active && now.since(used.at) < REPLAY {
                 return Ok((used.answer.clone(), None));
             }
-            if !is_same_caller && let Some(active) = active {
+            if !is_same_caller && let Some(active) = active.and_then(Option::take) {
                 self.refresh_tokens.remove(&active);
             }
             return Err(Refusal::bad_request("Refresh token already used"));

@@ -2,6 +2,7 @@
 
 mod claims;
 mod delegation;
+mod external;
 mod feed;
 mod fields;
 mod process;

@@ -36,7 +36,7 @@ mod grantex_tokens;
 mod grantex_feed;
 mod grantex_webhook;
 #[cfg(unix)]
-mod grantex;
+mod grantex_example;
 mod grpc;
 mod hyper;
 mod keys;

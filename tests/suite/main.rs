@@ -17,9 +17,9 @@ mod scripted;
 mod support;
 mod wire;
 
-mod agent_idp_client;
 #[cfg(unix)]
 mod agent_idp;
+mod agent_idp_client;
 #[cfg(unix)]
 mod authlib;
 mod axum;
@@ -30,13 +30,13 @@ mod feeds;
 mod grantex;
 mod grantex_answers;
 mod grantex_client;
+#[cfg(unix)]
+mod grantex_example;
+mod grantex_feed;
 mod grantex_session;
 mod grantex_status;
 mod grantex_tokens;
-mod grantex_feed;
 mod grantex_webhook;
-#[cfg(unix)]
-mod grantex_example;
 mod grpc;
 mod hyper;
 mod keys;

@@ -1,7 +1,7 @@
 //! How we speak to an authorization server: its URLs, its metadata, who we are to it, and the HTTP that carries it all.
 //!
 //! ```text
-//! ClientAuthentication (configured) ─► Authenticator ─► headers and form of a request
+//! ClientAuthentication (configured) ─► Authenticator ─► headers and form of a request ─► ClientEndpoint ─► its answer
 //!                                           ▲
 //!          ClientCredentials ─► TokenRequest ─► OwnToken: fetched once, kept, renewed
 //! ```

@@ -233,6 +233,8 @@ mod tests {
             r#"{"access_token":["a"],"token_type":"Bearer"}"#,
             r#"{"access_token":"a","access_token":"b","token_type":"Bearer"}"#,
             r#"["a","Bearer",3600,null,null,null]"#,
+            r#"{"access_token":"a","token_type":"Bearer","expires_in":0}"#,
+            r#"{"access_token":"a","token_type":"Bearer","expires_in":0.9}"#,
         ] {
             assert!(matches!(judged(200, bad), Err(ClientError::Malformed { .. })), "{bad}");
         }

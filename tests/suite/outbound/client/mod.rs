@@ -239,13 +239,24 @@ async fn endpoints_are_those_of_the_metadata_or_the_one_given_by_hand() {
     let clock = ManualClock::new();
     let metadata = r#"{"issuer":"https://idp.example","token_endpoint":"https://idp.example/t"}"#;
     let server = Scripted::default();
-    let connection = Connection::over(server.clone()).clock(clock);
+    let connection = Connection::over(server.clone()).clock(clock.clone());
     let client = TokenClient::discover("https://idp.example", post()).start(&connection).unwrap();
     assert_eq!(server.sent().len(), 0, "nobody is asked before it is needed");
     server.then(200, metadata).then(200, GOOD);
     client.client_credentials(None).await.unwrap();
     let lines: Vec<_> = server.sent().into_iter().map(|sent| sent.line).collect();
     assert_eq!(lines, ["GET https://idp.example/.well-known/oauth-authorization-server", "POST https://idp.example/t"]);
+    // One that says too much is there nevertheless; one that is gone is looked up again.
+    clock.advance(Duration::from_secs(5));
+    for _ in 0..4 {
+        server.then(200, "x".repeat(65_537));
+        client.client_credentials(None).await.unwrap_err();
+    }
+    assert!(server.sent().iter().all(|sent| sent.line == "POST https://idp.example/t"));
+    server.then(404, "").then(200, metadata).then(200, GOOD);
+    client.client_credentials(None).await.unwrap_err();
+    client.client_credentials(None).await.unwrap();
+    assert_eq!(server.sent().len(), 3);
     server.then(200, metadata).then(200, metadata);
     let error = client.revoke("t0ken", None).await.unwrap_err();
     assert_eq!(shown(&error), "no endpoint: the issuer's metadata name no revocation_endpoint");
@@ -287,6 +298,10 @@ fn what_cannot_work_is_told_at_the_start_without_secrets() {
         assert!(!format!("{builder:?}").contains("s3cret"));
         assert_eq!(told(builder), expected);
     }
+    let client = TokenClient::at(TOKEN, post()).revocation_url(REVOKE).start(&connection).unwrap();
+    let who = r#"ClientAuthentication(client_secret_post "c")"#;
+    let expected = format!("TokenClient {{ token: {TOKEN:?} as {who}, revocation: Some({REVOKE:?} as {who}) }}");
+    assert_eq!(format!("{client:?}"), expected);
     let exchange = TokenExchange::new("t0ken", "urn:a").actor("r3fresh", "urn:b").parameter("assertion", "s3cret");
     let debug = format!("{exchange:?}");
     assert!(debug.contains("urn:b") && !SECRETS.iter().any(|secret| debug.contains(secret)), "{debug}");

@@ -72,7 +72,7 @@ impl Agents {
         self.known().get(id).map(|(agent, _)| agent.secret.clone())
     }
 
-    /// The oldest first.
+    /// The oldest first, to the second.
     pub(crate) fn list(&self) -> Vec<Agent> {
         let mut agents: Vec<Agent> = self.known().values().map(|(agent, _)| agent.clone()).collect();
         agents.sort_by(|one, other| (one.created_at, &one.id).cmp(&(other.created_at, &other.id)));
@@ -168,4 +168,46 @@ fn granted(agent: &Agent, requested: Option<&str>) -> Option<String> {
         }
     }
     (!granted.is_empty()).then(|| granted.join(" "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::secret::Secret, *};
+
+    fn agents(monthly_limit: u64) -> (Agents, HashedSecret) {
+        let secret = Secret::random().unwrap().hash().unwrap();
+        let agent = Agent {
+            id: "agent".to_owned(),
+            name: None,
+            scopes: vec!["agents:read".to_owned()],
+            status: Status::Active,
+            created_at: 0,
+            secret: secret.clone(),
+        };
+        let known = vec![(agent, Issued::default())];
+        (Agents::new(known, Revocations::new(), Arc::new(Store::Memory), monthly_limit), secret)
+    }
+
+    #[tokio::test]
+    async fn a_secret_that_was_rotated_while_it_was_checked_is_worth_nothing() {
+        let (agents, shown) = agents(10);
+        let now = UnixTime::from_secs(1_900_000_000);
+        assert_eq!(agents.count_token("agent", (&shown, true), None, now).await.unwrap(), "agents:read");
+        let new = Secret::random().unwrap().hash().unwrap();
+        agents.rotate("agent", new.clone()).await.unwrap();
+        let refused = agents.count_token("agent", (&shown, true), None, now).await;
+        assert!(matches!(refused, Err(Problem::InvalidClient { by_basic: true })), "{refused:?}");
+        assert!(agents.count_token("agent", (&new, true), None, now).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn the_ten_thousandth_token_is_the_last_of_its_month() {
+        let (agents, shown) = agents(10_000);
+        let now = UnixTime::from_secs(1_900_000_000);
+        for _ in 0..10_000 {
+            agents.count_token("agent", (&shown, false), None, now).await.unwrap();
+        }
+        let refused = agents.count_token("agent", (&shown, false), None, now).await;
+        assert!(matches!(refused, Err(Problem::MonthlyLimit(10_000))), "{refused:?}");
+    }
 }

@@ -98,3 +98,28 @@ impl Connection {
         Self { environment: self.environment.clone(), timeout: self.timeout.saturating_add(wait) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::testing::ManualClock;
+
+    #[tokio::test]
+    async fn a_head_that_does_not_come_is_not_waited_for() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/stream", listener.local_addr().unwrap());
+        let clock = ManualClock::new();
+        let second = Duration::from_secs(1);
+        let connection = Connection::new().unwrap().clock(clock.clone()).timeout(second).longer_by(second);
+        let accepted = async {
+            let (server, _) = listener.accept().await.unwrap();
+            clock.advance(2 * second);
+            server
+        };
+        let request = Request::get(url).body(Bytes::new()).unwrap();
+        let (answer, _server) = tokio::join!(connection.open(request), accepted);
+        assert!(matches!(answer.err(), Some(TransportError::TimedOut(time)) if time == 2 * second));
+    }
+}

@@ -170,3 +170,89 @@ impl Transport for NoTransport {
         Box::pin(async { Err(TransportError::Failed("no HTTP client is configured".into())) })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _},
+        net::{TcpListener, TcpStream},
+    };
+
+    use super::*;
+
+    const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
+
+    async fn next(body: &mut Arriving) -> Option<Result<Bytes, TransportError>> {
+        std::future::poll_fn(|context| body.as_mut().poll_next(context)).await
+    }
+
+    /// The body of an answer whose head is there, and the server's end of its connection.
+    async fn opened() -> (Arriving, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/stream", listener.local_addr().unwrap());
+        let accepted = async {
+            let (mut server, _) = listener.accept().await.unwrap();
+            let mut request = Vec::new();
+            while !request.ends_with(b"\r\n\r\n") {
+                request.push(server.read_u8().await.unwrap());
+            }
+            server.write_all(HEAD).await.unwrap();
+            server
+        };
+        let transport = HttpTransport::new().unwrap();
+        let opening = transport.open(http::Request::get(url).body(Bytes::new()).unwrap());
+        let (answer, server) = tokio::join!(opening, accepted);
+        let answer = answer.unwrap();
+        assert_eq!(
+            (answer.status().as_u16(), &answer.headers()["content-type"]),
+            (200, &"text/event-stream".parse().unwrap())
+        );
+        (answer.into_body(), server)
+    }
+
+    #[tokio::test]
+    async fn a_body_is_handed_on_as_it_arrives() {
+        let (mut body, mut server) = opened().await;
+        for piece in ["one", "two"] {
+            server.write_all(format!("3\r\n{piece}\r\n").as_bytes()).await.unwrap();
+            assert_eq!(next(&mut body).await.unwrap().unwrap(), piece);
+        }
+        server.write_all(b"0\r\n\r\n").await.unwrap();
+        assert!(next(&mut body).await.is_none());
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_breaks_off_is_an_error_and_no_end() {
+        let (mut body, mut server) = opened().await;
+        server.write_all(b"9\r\none").await.unwrap();
+        drop(server);
+        let mut read = Vec::new();
+        let error = loop {
+            match next(&mut body).await.expect("not all of it") {
+                Ok(piece) => read.extend_from_slice(&piece),
+                Err(error) => break error,
+            }
+        };
+        assert_eq!((&*read, error.to_string().as_str()), (&b"one"[..], "no answer"));
+        assert!(!crate::observe::chain(&error).contains("127.0.0.1"), "the URL may hold a secret");
+    }
+
+    #[tokio::test]
+    async fn whoever_drops_a_body_gives_up_its_connection() {
+        let (mut body, mut server) = opened().await;
+        server.write_all(b"3\r\none\r\n").await.unwrap();
+        assert_eq!(next(&mut body).await.unwrap().unwrap(), "one");
+        drop(body);
+        let mut rest = Vec::new();
+        // Its end, or a reset: either is one.
+        let _ = server.read_to_end(&mut rest).await;
+        assert!(rest.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_transport_that_cannot_do_so_says_so() {
+        let request = http::Request::get("https://idp.example").body(Bytes::new()).unwrap();
+        let error = NoTransport.open(request).await.err().unwrap();
+        assert!(crate::observe::chain(&error).contains("cannot read a body as it arrives"));
+    }
+}

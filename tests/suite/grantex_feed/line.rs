@@ -8,7 +8,7 @@ use http::{Request, Response, header};
 use http_body_util::BodyExt as _;
 use portcullis::issuer::{Arriving, Exchange, Opening, Transport, TransportError};
 use tokio::net::TcpListener;
-use tokio_stream::{StreamExt as _, wrappers::UnboundedReceiverStream};
+use tokio_stream::{Stream, StreamExt as _, wrappers::UnboundedReceiverStream};
 
 use super::server::{Answer, Server};
 
@@ -35,14 +35,18 @@ impl Transport for InProcess {
         Box::pin(async move {
             assert_eq!(request.headers()[header::ACCEPT], "text/event-stream");
             Ok(match server.answer(&request).await {
-                Answer::Whole(answer) => answer.map(|body| -> Arriving { Box::pin(tokio_stream::once(Ok(body))) }),
+                Answer::Whole(answer) => answer.map(|body| arriving(tokio_stream::once(Ok(body)))),
                 Answer::Stream(pieces) => Response::builder()
                     .header(header::CONTENT_TYPE, "text/event-stream; charset=utf-8")
-                    .body(Box::pin(UnboundedReceiverStream::new(pieces).map(Ok)) as Arriving)
+                    .body(arriving(UnboundedReceiverStream::new(pieces).map(Ok)))
                     .unwrap(),
             })
         })
     }
+}
+
+fn arriving(pieces: impl Stream<Item = Result<Bytes, TransportError>> + Send + 'static) -> Arriving {
+    Box::pin(pieces)
 }
 
 /// The server on a port of 127.0.0.1, until the task is dropped with its runtime.
@@ -90,7 +94,7 @@ impl Transport for Answers {
         let response = Response::builder()
             .status(self.status)
             .header(header::CONTENT_TYPE, &self.content_type)
-            .body(Box::pin(tokio_stream::iter(pieces)) as Arriving)
+            .body(arriving(tokio_stream::iter(pieces)))
             .unwrap();
         Box::pin(std::future::ready(Ok(response)))
     }

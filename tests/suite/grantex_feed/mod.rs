@@ -36,6 +36,9 @@ struct World {
     inner: support::World,
 }
 
+/// A token by its id, its grant and its grant's parent.
+type Generation = fn(&World, &str, &str, Option<&str>) -> String;
+
 /// How the feed is read.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum By {
@@ -117,8 +120,7 @@ impl World {
 async fn what_is_revoked_is_refused_by_grant_token_and_parent_in_both_generations_threat_14() {
     for by in [By::Stream, By::LongPoll] {
         let world = World::new(by).await;
-        let generations: [(_, fn(&World, &str, &str, Option<&str>) -> String); 2] =
-            [("old", World::legacy), ("new", World::token)];
+        let generations: [(_, Generation); 2] = [("old", World::legacy), ("new", World::token)];
         for (generation, of) in generations {
             let name = |name: &str| format!("{generation}-{name}");
             let root = of(&world, &name("root"), &name("g0"), None);

@@ -94,15 +94,12 @@ impl Truth {
 
     async fn take(&mut self, world: &World, tokens: &[String], step: Step) {
         match step {
-            // Whoever changes a grant waits for whoever else does.
-            Step::Grant(action, grant) if !self.under_way.iter().any(|(_, other, _)| *other == grant) => {
-                self.change(world, action, grant);
+            Step::Grant(action, grant) if self.is_possible(world, action, grant) => {
+                world.server.grant(action, GRANTS[grant]);
             }
-            Step::Begin(action, grant) if !self.under_way.iter().any(|(_, other, _)| *other == grant) => {
-                if Self::is_possible(world, action, grant) {
-                    let seq = world.server.begin(action, Some(GRANTS[grant]), None);
-                    self.under_way.push((seq, grant, world.server.now() + 12));
-                }
+            Step::Begin(action, grant) if self.is_possible(world, action, grant) => {
+                let seq = world.server.begin(action, Some(GRANTS[grant]), None);
+                self.under_way.push((seq, grant, world.server.now() + 12));
             }
             Step::Commit if !self.under_way.is_empty() => world.server.commit(self.under_way.remove(0).0),
             Step::Seconds(seconds) => {
@@ -130,15 +127,10 @@ impl Truth {
         self.update(world);
     }
 
-    fn change(&self, world: &World, action: &'static str, grant: usize) {
-        if Self::is_possible(world, action, grant) {
-            world.server.grant(action, GRANTS[grant]);
-        }
-    }
-
-    /// A revocation cannot be undone.
-    fn is_possible(world: &World, action: &str, grant: usize) -> bool {
-        action == "revoked" || !world.server.standing("revoked").contains(GRANTS[grant])
+    /// A revocation cannot be undone, and whoever changes a grant waits for whoever else does.
+    fn is_possible(&self, world: &World, action: &str, grant: usize) -> bool {
+        let is_free = !self.under_way.iter().any(|(_, other, _)| *other == grant);
+        is_free && (action == "revoked" || !world.server.standing("revoked").contains(GRANTS[grant]))
     }
 }
 

@@ -1,4 +1,4 @@
-//! A token service that speaks as Grantex does.
+//! A token service that speaks as Grantex does, and a calendar API behind our layer that accepts its tokens.
 //!
 //! ```text
 //! cargo run --example grantex
@@ -6,10 +6,13 @@
 //! curl -s $url/v1/agents -H "$key" -H "$json" -d '{"name":"calendar assistant"}'
 //! curl -s $url/v1/authorize -H "$key" -H "$json" -d '{"agentId":"ag_…","principalId":"user_1","scopes":["calendar:read"]}'
 //! curl -s $url/v1/token -H "$key" -H "$json" -d '{"agentId":"ag_…","code":"…"}'
+//! curl -i $url/calendar/events -H "Authorization: Bearer $TOKEN"
+//! curl -i -X DELETE $url/v1/grants/grnt_… -H "$key"
 //! ```
 //!
-//! `config` has every variable, `service` is the token service.
+//! `config` has every variable, `service` is the token service, `api` the API.
 
+mod api;
 mod config;
 #[path = "../shared/process.rs"]
 mod process;
@@ -36,9 +39,10 @@ async fn main() -> ExitCode {
 async fn run() -> Result<(), Box<dyn Error>> {
     let config = Config::from_environment()?;
     process::serve(config.port, |url| async move {
+        let api = api::router(&url, config.api_key.as_str())?;
         let service = Service::new(url, config.api_key, config.generation, Arc::new(SystemClock::new()))?;
         end_when_told(&service)?;
-        Ok(service.router())
+        Ok(service.router().merge(api))
     })
     .await
 }

@@ -1,5 +1,8 @@
 //! `examples/grantex` before a client: the service in process and on a clock moved by hand, and the example as a process.
 
+#[path = "../../../examples/grantex/api.rs"]
+mod api;
+mod calendar;
 mod claims;
 mod delegation;
 mod external;

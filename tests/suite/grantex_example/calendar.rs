@@ -6,7 +6,11 @@ use std::{
     time::Duration,
 };
 
-use axum::{extract::Request, middleware::from_fn};
+use axum::{
+    extract::Request,
+    middleware::{Next, from_fn},
+    response::IntoResponse,
+};
 use http::{Method, StatusCode};
 use portcullis::clock::{Clock, SystemClock};
 use serde_json::{Value, json};
@@ -16,10 +20,12 @@ use super::{ApiKey, BOTH, Generation, Held, KEY, Service, api, text};
 use crate::process::{Api, within};
 
 /// Service and API on a free port, and how often each path was asked.
-struct Shop {
-    url: String,
+pub struct Shop {
+    pub url: String,
     client: reqwest::Client,
     asked: Arc<Mutex<HashMap<String, usize>>>,
+    /// The next answer of this path is lost on its way.
+    pub lost: Arc<Mutex<&'static str>>,
 }
 
 /// What a request came to.
@@ -30,27 +36,36 @@ struct Answer {
 }
 
 impl Shop {
-    async fn open(generation: Generation) -> Self {
+    pub async fn open(generation: Generation) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let key = ApiKey::new(KEY.to_owned()).unwrap();
         let service = Service::new(url.clone(), key, generation, Arc::new(SystemClock::new())).unwrap();
-        let asked = Arc::new(Mutex::new(HashMap::new()));
-        let count = {
-            let asked = Arc::clone(&asked);
-            move |request: Request, next: axum::middleware::Next| {
-                *asked.lock().unwrap().entry(request.uri().path().to_owned()).or_default() += 1;
-                next.run(request)
+        let api = api::router(&url, service.api_key().as_str()).unwrap();
+        let (asked, lost): (Arc<Mutex<HashMap<_, _>>>, Arc<Mutex<&str>>) = Default::default();
+        let between = {
+            let (asked, lost) = (Arc::clone(&asked), Arc::clone(&lost));
+            move |request: Request, next: Next| {
+                let (asked, lost) = (Arc::clone(&asked), Arc::clone(&lost));
+                async move {
+                    let path = request.uri().path().to_owned();
+                    *asked.lock().unwrap().entry(path.clone()).or_default() += 1;
+                    let answer = next.run(request).await;
+                    if path != *lost.lock().unwrap() {
+                        return answer;
+                    }
+                    *lost.lock().unwrap() = "";
+                    (StatusCode::BAD_GATEWAY, [("retry-after", "0")]).into_response()
+                }
             }
         };
-        let router =
-            service.router().merge(api::router(&url, service.api_key().as_str()).unwrap()).layer(from_fn(count));
+        let router = service.router().merge(api).layer(from_fn(between));
         tokio::spawn(async move { axum::serve(listener, router).await });
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
-        Self { url, client, asked }
+        Self { url, client, asked, lost }
     }
 
-    fn asked(&self, path: &str) -> usize {
+    pub fn asked(&self, path: &str) -> usize {
         self.asked.lock().unwrap().get(path).copied().unwrap_or_default()
     }
 
@@ -73,13 +88,13 @@ impl Shop {
         .await
     }
 
-    async fn tell(&self, method: Method, path: &str, body: &Value) -> Value {
+    pub async fn tell(&self, method: Method, path: &str, body: &Value) -> Value {
         let answer = self.send(method, path, Some(KEY), Some(body)).await;
         assert!(answer.status.is_success(), "{path}: {}", answer.json);
         answer.json
     }
 
-    async fn grant(&self, changes: Value) -> Held {
+    pub async fn grant(&self, changes: Value) -> Held {
         let post = async |path: &str, body: Value| self.tell(Method::POST, path, &body).await;
         let agent = text(&post("/v1/agents", json!({ "name": "assistant" })).await, "agentId");
         let mut wanted = json!({
@@ -91,7 +106,7 @@ impl Shop {
         held(&agent, &json)
     }
 
-    async fn delegate(&self, parent: &Held) -> Held {
+    pub async fn delegate(&self, parent: &Held) -> Held {
         let agent = text(&self.tell(Method::POST, "/v1/agents", &json!({ "name": "helper" })).await, "agentId");
         let body = json!({ "parentGrantToken": parent.token, "subAgentId": agent, "scopes": ["calendar:read"] });
         held(&agent, &self.tell(Method::POST, "/v1/grants/delegate", &body).await)
@@ -101,7 +116,7 @@ impl Shop {
         self.tell(Method::POST, &format!("/v1/grants/{}/{verb}", held.grant), &json!({})).await;
     }
 
-    async fn revoke(&self, held: &Held) {
+    pub async fn revoke(&self, held: &Held) {
         self.tell(Method::DELETE, &format!("/v1/grants/{}", held.grant), &json!({})).await;
     }
 
@@ -249,6 +264,7 @@ async fn the_example_serves_both_on_one_port() {
         url: api.url().to_owned(),
         client: reqwest::Client::builder().no_proxy().build().unwrap(),
         asked: Arc::default(),
+        lost: Arc::default(),
     };
     // The very first request, and no 503.
     let held = shop.grant(json!({})).await;

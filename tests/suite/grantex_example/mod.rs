@@ -14,6 +14,7 @@ mod refusals;
 #[path = "../../../examples/grantex/service/mod.rs"]
 mod service;
 mod stream;
+mod walk;
 mod webhooks;
 
 use std::{sync::Arc, time::Duration};

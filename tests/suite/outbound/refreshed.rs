@@ -1,155 +1,21 @@
 //! Refresh tokens that rotate, and stores that fail → which one is sent, which one is stored, and when.
 
-use std::{
-    fmt,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+mod script;
+
+use std::{sync::Arc, time::Duration};
 
 use http::Extensions;
 use portcullis::{
     issuer::{ClientAuthentication, Connection},
-    outbound::{
-        IssuedToken, RefreshGrant, RefreshTokenStore, Refreshed, RefreshedToken, Refreshing, SourceError, Storing,
-        TokenClient, TokenSource,
-    },
+    outbound::{IssuedToken, Refreshed, RefreshedToken, SourceError, TokenClient, TokenSource},
     testing::ManualClock,
 };
-use tokio::sync::watch;
 
+use self::script::{Both, Grant, Store, Trouble};
 use crate::scripted::Scripted;
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
-
-/// A server that takes each refresh token once, and a store, which write down what happens to them.
-#[derive(Clone)]
-struct Both(Arc<State>);
-
-struct State {
-    happened: Mutex<Vec<String>>,
-    grant: Mutex<Grant>,
-    store: Mutex<Store>,
-    may_store: watch::Sender<bool>,
-    may_grant: watch::Sender<bool>,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Grant {
-    Rotates,
-    KeepsIt,
-    Repeats,
-    Invalid,
-    Down,
-    BadAccessToken,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Store {
-    Works,
-    Fails,
-    Hangs,
-    Panics,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-enum Trouble {
-    #[error("invalid_grant")]
-    InvalidGrant,
-    #[error("down")]
-    Down,
-    #[error("disk full")]
-    DiskFull,
-}
-
-impl Both {
-    fn new() -> Self {
-        Self(Arc::new(State {
-            happened: Mutex::default(),
-            grant: Mutex::new(Grant::Rotates),
-            store: Mutex::new(Store::Works),
-            may_store: watch::Sender::new(true),
-            may_grant: watch::Sender::new(true),
-        }))
-    }
-
-    fn grant(&self, mood: Grant) {
-        *self.0.grant.lock().unwrap() = mood;
-    }
-
-    fn store(&self, mood: Store) {
-        *self.0.store.lock().unwrap() = mood;
-    }
-
-    /// What happened since this was asked last.
-    fn happened(&self) -> String {
-        std::mem::take(&mut *self.0.happened.lock().unwrap()).join(", ")
-    }
-
-    fn note(&self, what: impl Into<String>) {
-        self.0.happened.lock().unwrap().push(what.into());
-    }
-}
-
-impl RefreshGrant for Both {
-    fn refresh(&self, refresh_token: &str) -> Refreshing {
-        self.note(format!("use {refresh_token}"));
-        let number: u32 = refresh_token.strip_prefix('r').unwrap().parse().unwrap();
-        let (mood, mut may_grant) = (*self.0.grant.lock().unwrap(), self.0.may_grant.subscribe());
-        Box::pin(async move {
-            may_grant.wait_for(|may| *may).await.unwrap();
-            let trouble = |trouble: Trouble| Err(shared(trouble));
-            match mood {
-                Grant::Rotates => Ok(granted(number, "a").refresh_token(format!("r{}", number + 1))),
-                Grant::KeepsIt => Ok(granted(number, "kept-")),
-                Grant::Repeats => Ok(granted(number, "same-").refresh_token(format!("r{number}"))),
-                Grant::BadAccessToken => Ok(granted(number, "b a d ").refresh_token(format!("r{}", number + 1))),
-                Grant::Invalid => trouble(Trouble::InvalidGrant),
-                Grant::Down => trouble(Trouble::Down),
-            }
-        })
-    }
-
-    fn is_over(&self, error: &SourceError) -> bool {
-        error.downcast_ref() == Some(&Trouble::InvalidGrant)
-    }
-}
-
-fn granted(number: u32, name: &str) -> Refreshed {
-    Refreshed::new(format!("{name}{number}"), 10 * MINUTE)
-}
-
-impl RefreshTokenStore for Both {
-    fn store(&self, refresh_token: &str) -> Storing {
-        let (both, name, mood) = (self.clone(), refresh_token.to_owned(), *self.0.store.lock().unwrap());
-        let mut may_store = self.0.may_store.subscribe();
-        Box::pin(async move {
-            may_store.wait_for(|may| *may).await.unwrap();
-            match mood {
-                Store::Works => both.note(format!("stored {name}")),
-                Store::Fails => {
-                    both.note(format!("failed {name}"));
-                    return Err(shared(Trouble::DiskFull));
-                }
-                Store::Hangs => {
-                    both.note(format!("hung {name}"));
-                    std::future::pending::<()>().await;
-                }
-                Store::Panics => {
-                    both.note(format!("panicked {name}"));
-                    panic!("on purpose");
-                }
-            }
-            Ok(())
-        })
-    }
-}
-
-impl fmt::Debug for Both {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Both")
-    }
-}
 
 struct World {
     clock: ManualClock,
@@ -233,10 +99,19 @@ async fn whoever_gives_up_costs_no_refresh_token() {
 #[tokio::test]
 async fn a_refresh_token_that_goes_on_is_neither_stored_nor_replaced() {
     let world = World::new();
-    for mood in [Grant::KeepsIt, Grant::Repeats, Grant::KeepsIt] {
+    let goes_on = [Grant::KeepsIt, Grant::Repeats, Grant::Empties, Grant::KeepsIt];
+    for mood in goes_on {
         world.both.grant(mood);
         assert!(world.next().await.is_ok());
         assert_eq!(world.both.happened(), "use r0");
+    }
+    world.both.grant(Grant::Rotates);
+    assert!(world.next().await.is_ok());
+    assert_eq!(world.both.happened(), "use r0, stored r1");
+    for mood in goes_on {
+        world.both.grant(mood);
+        assert!(world.next().await.is_ok());
+        assert_eq!(world.both.happened(), "use r1");
     }
 }
 
@@ -278,6 +153,41 @@ async fn a_store_that_hangs_or_panics_is_one_that_fails() {
         world.advance(SECOND).await;
         assert_eq!(world.both.happened(), "stored r1");
     }
+}
+
+#[tokio::test]
+async fn a_slow_server_leaves_its_time_to_the_store() {
+    let world = World::new();
+    world.both.0.may_grant.send_replace(false);
+    world.both.store(Store::Hangs);
+    let getting = start(world.token.clone());
+    world.clock.settle().await;
+    world.advance(SECOND * 19 / 10).await;
+    world.both.0.may_grant.send_replace(true);
+    world.clock.settle().await;
+    world.advance(SECOND * 19 / 10).await;
+    assert!(!getting.is_finished());
+    world.advance(SECOND / 10).await;
+    assert_eq!(getting.await.unwrap(), "a0");
+}
+
+#[tokio::test]
+async fn only_the_last_refresh_token_is_tried_again() {
+    let world = World::new();
+    world.both.store(Store::Fails);
+    let first = get(&world.token).await.unwrap();
+    assert!(world.token.refused(&first));
+    assert_eq!(world.get().await.unwrap(), "a1");
+    assert_eq!(world.both.happened(), "use r0, failed r1, use r1, failed r2");
+    let mut at = Vec::new();
+    for second in 1..=16 {
+        world.advance(SECOND).await;
+        match &*world.both.happened() {
+            "" => {}
+            what => at.push(format!("{second}: {what}")),
+        }
+    }
+    assert_eq!(at, ["1: failed r2", "3: failed r2", "7: failed r2", "15: failed r2"]);
 }
 
 #[tokio::test]
@@ -390,8 +300,4 @@ fn nothing_that_is_shown_has_a_token_in_it_threat_29() {
     let world = World::new();
     let shown = format!("{:?} {:?}", world.token, Refreshed::new("s3cret", MINUTE).refresh_token("s3cret"));
     assert!(!shown.contains("s3cret") && !shown.contains("r0"), "{shown}");
-}
-
-fn shared(error: impl std::error::Error + Send + Sync + 'static) -> SourceError {
-    Arc::new(error)
 }

@@ -29,6 +29,8 @@ const ISSUED: TableDefinition<&str, &[u8]> = TableDefinition::new("issued");
 /// When they expire, and their `jti`: in the order in which they can be forgotten.
 const REVOKED: TableDefinition<(u64, &str), ()> = TableDefinition::new("revoked");
 
+const FILE: &str = "agent_idp.redb";
+
 const LAYOUT: (&str, &[u8]) = ("layout", b"1");
 const SIGNING_KEY: &str = "signing key";
 
@@ -53,7 +55,7 @@ pub(crate) struct Disk {
 impl Disk {
     pub(super) fn open(dir: &Path) -> Result<(Self, Kept), Box<dyn Error>> {
         private_dir(dir)?;
-        let path = dir.join("agent_idp.redb");
+        let path = dir.join(FILE);
         let file = private_file(&path)?;
         let opened = FileBackend::new(file).and_then(|backend| {
             // A damaged file is an error, not a panic.
@@ -265,6 +267,20 @@ mod tests {
         assert_eq!(put(vec![revoked("early", 1000, 1000 + day)]), both);
         assert_eq!(put(vec![revoked("new", 3000 + day, 1001 + day)]), both);
         assert_eq!(put(vec![]), [both[1].clone(), ("new".to_owned(), 3000 + day)]);
+        fs::remove_dir_all(dir).unwrap();
+    }
+
+    #[test]
+    fn a_file_of_another_layout_is_left_alone() {
+        let dir = std::env::temp_dir().join(Uuid::new_v4().to_string());
+        drop(Disk::open(&dir).unwrap());
+        let database = Database::create(dir.join(FILE)).unwrap();
+        let transaction = database.begin_write().unwrap();
+        transaction.open_table(SERVICE).unwrap().insert(LAYOUT.0, &b"2"[..]).unwrap();
+        transaction.commit().unwrap();
+        drop(database);
+        let Err(error) = Disk::open(&dir) else { panic!("it was opened") };
+        assert!(error.to_string().contains("another version"), "{error}");
         fs::remove_dir_all(dir).unwrap();
     }
 }

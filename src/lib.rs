@@ -105,6 +105,6 @@ pub use policy::{AccessToken, Requirement, RouteTable, RouteTableBuilder, RouteT
 pub use rejection::{Rejection, RejectionKind};
 pub use token::{Scope, ScopeSet, TokenType, VerifiedToken};
 
-#[cfg(all(doctest, feature = "axum", feature = "testing"))]
+#[cfg(all(doctest, feature = "full"))]
 #[doc = include_str!("../README.md")]
 struct Readme;

@@ -67,6 +67,13 @@ pub(crate) async fn caught<T>(work: impl Future<Output = T>) -> Option<T> {
     .await
 }
 
+/// What `work` comes to, in a task that goes on to its end though nobody waits for it any longer: for work that takes a
+/// bounded time and would lose something if it were cut short. `None` where it panicked, or there is no runtime any more.
+#[cfg(feature = "outbound")]
+pub(crate) async fn uncut<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> Option<T> {
+    Handle::try_current().ok()?.spawn(work).await.ok()
+}
+
 /// There is no tokio runtime here to run a background task.
 #[derive(Debug, thiserror::Error)]
 #[error("no tokio runtime here")]

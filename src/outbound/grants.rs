@@ -37,9 +37,12 @@ impl RefreshGrant for TokenClient {
     fn refresh(&self, refresh_token: &str) -> Refreshing {
         let (client, refresh_token) = (self.clone(), refresh_token.to_owned());
         Box::pin(async move {
-            let answer = client.refresh(&refresh_token, None).await.map_err(shared)?;
-            let refreshed = Refreshed::new(answer.access_token(), lifetime(&answer));
-            Ok(match answer.refresh_token() {
+            let (answer, new) = client.rotate(&refresh_token).await.map_err(shared)?;
+            let refreshed = match answer {
+                Ok(answer) => Refreshed::new(answer.access_token(), lifetime(&answer)),
+                Err(reason) => Refreshed::unusable(shared(TokenEndpointError::Malformed(reason))),
+            };
+            Ok(match new {
                 Some(new) => refreshed.refresh_token(new),
                 None => refreshed,
             })

@@ -8,7 +8,7 @@ use http::Extensions;
 
 use self::rotation::Rotation;
 use super::{
-    IssuedToken, RenewedToken, SourceError, SourcedToken, TokenSource,
+    IssuedToken, Renewed, RenewedToken, SourceError, SourcedToken, TokenSource,
     grants::{is_invalid_grant, retry_after},
 };
 use crate::issuer::Connection;
@@ -44,8 +44,7 @@ pub trait RefreshGrant: Send + Sync + fmt::Debug + 'static {
 
 /// What a refresh token was turned into.
 pub struct Refreshed {
-    access_token: String,
-    lifetime: Duration,
+    renewed: Result<Renewed, SourceError>,
     refresh_token: Option<String>,
 }
 
@@ -53,7 +52,14 @@ impl Refreshed {
     /// An access token that lasts so long from when it was asked for.
     #[must_use]
     pub fn new(access_token: impl Into<String>, lifetime: Duration) -> Self {
-        Self { access_token: access_token.into(), lifetime, refresh_token: None }
+        Self { renewed: Ok(Renewed::new(access_token, lifetime)), refresh_token: None }
+    }
+
+    /// An answer with no access token that could be used, and why. A refresh token that came along counts nevertheless,
+    /// since the one that was sent may be worth nothing any more.
+    #[must_use]
+    pub fn unusable(error: SourceError) -> Self {
+        Self { renewed: Err(error), refresh_token: None }
     }
 
     /// The refresh token that came along, in the place of the one that was used.
@@ -66,7 +72,7 @@ impl Refreshed {
 
 impl fmt::Debug for Refreshed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Refreshed").field("lifetime", &self.lifetime).finish_non_exhaustive()
+        f.debug_struct("Refreshed").field("renewed", &self.renewed).finish_non_exhaustive()
     }
 }
 
@@ -75,7 +81,8 @@ pub trait RefreshTokenStore: Send + Sync + fmt::Debug + 'static {
     /// Keeps this one in the place of the one before, which is worth nothing any more. Done when it would survive a crash.
     ///
     /// Never called while a call before is under way. A call that takes longer than the connection's timeout is dropped
-    /// and made again.
+    /// and made again, by then perhaps with a newer token: work that goes on after that, such as that of
+    /// `spawn_blocking`, has to see to it by itself that the newest remains.
     fn store(&self, refresh_token: &str) -> Storing;
 }
 
@@ -91,8 +98,10 @@ pub trait RefreshTokenStore: Send + Sync + fmt::Debug + 'static {
 /// storing it is tried again, with pauses from a second up to a minute, until it is stored or replaced. Each failure is
 /// logged and counted as `not_stored`: a process that ends before would lose the token.
 ///
-/// An answer that is lost on its way takes the new refresh token with it, which nobody can help on this side. Nor does one
-/// refresh token do for two: give each replica its own.
+/// A refresh that has begun goes on to its end, and to an attempt to store what came of it, also where nobody waits for it
+/// any longer and the last clone of this is gone. An answer that is lost on its way, or with its tokio runtime, takes the new refresh token with
+/// it, which nobody can help on this side. Nor does one refresh token do for two: give each replica its own, and have one
+/// `RefreshedToken` for it at a time.
 ///
 /// Once the server says that the refresh token is no good ([`RefreshGrant::is_over`]), it is not sent any more: the same
 /// error is the answer until there is another `RefreshedToken`. The access token is used for as long as it lives.

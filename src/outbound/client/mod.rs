@@ -22,6 +22,7 @@ mod exchange;
 use std::{fmt, sync::Arc};
 
 use http::StatusCode;
+use serde_json::Value;
 
 pub use answer::TokenAnswer;
 pub(crate) use bounded::{BoundedEndpoint, authenticator};
@@ -116,18 +117,28 @@ impl TokenClient {
     /// Asks for a newer token (RFC 6749 §6), with the scope of the old one or less.
     ///
     /// Where the answer brings a new refresh token, keep that and forget the old: it may be good for one use only, and to
-    /// show it again may cost the user all of them (RFC 9700 §4.14.2). When there was no answer
-    /// ([`Transport`](TokenEndpointError::Transport), [`TimedOut`](TokenEndpointError::TimedOut)), it may have been used.
+    /// show it again may cost the user all of them (RFC 9700 §4.14.2). When there was no answer, or one of no use
+    /// ([`Transport`](TokenEndpointError::Transport), [`TimedOut`](TokenEndpointError::TimedOut),
+    /// [`Malformed`](TokenEndpointError::Malformed)), it may have been used. So may it when the future is dropped:
+    /// [`RefreshedToken`](super::RefreshedToken) sees to all of that.
     ///
     /// # Errors
     /// [`TokenEndpointError`]: no answer, a refusal (`invalid_grant`: the refresh token no longer counts), or an answer
     /// that is none.
     pub async fn refresh(&self, refresh_token: &str, scope: Option<&str>) -> Result<TokenAnswer, TokenEndpointError> {
-        let mut form = Form::default();
-        form.push("grant_type", "refresh_token");
-        form.push("refresh_token", refresh_token);
-        push_scope(&mut form, scope)?;
-        self.grant(&form, |granted| TokenAnswer::bearer(granted, scope)).await
+        self.grant(&refresh(refresh_token, scope)?, |granted| TokenAnswer::bearer(granted, scope)).await
+    }
+
+    /// The same, with the new refresh token apart: it counts also where the rest of the answer is of no use.
+    pub(super) async fn rotate(
+        &self,
+        refresh_token: &str,
+    ) -> Result<(Result<TokenAnswer, &'static str>, Option<String>), TokenEndpointError> {
+        let read = |granted: Granted| {
+            let new = granted.refresh_token.as_ref().and_then(Value::as_str).map(str::to_owned);
+            Ok((TokenAnswer::bearer(granted, None), new))
+        };
+        self.grant(&refresh(refresh_token, None)?, read).await
     }
 
     /// Asks for a token in exchange for another (RFC 8693).
@@ -156,11 +167,11 @@ impl TokenClient {
         if answer.status() == StatusCode::OK { Ok(()) } else { Err(revocation.refusal(&answer)) }
     }
 
-    async fn grant(
+    async fn grant<T>(
         &self,
         form: &Form,
-        read: impl FnOnce(Granted) -> Result<TokenAnswer, &'static str>,
-    ) -> Result<TokenAnswer, TokenEndpointError> {
+        read: impl FnOnce(Granted) -> Result<T, &'static str>,
+    ) -> Result<T, TokenEndpointError> {
         let endpoint = &self.0.token;
         let answer = endpoint.ask(form).await?;
         match Granted::read(&answer, endpoint.now()) {
@@ -169,6 +180,14 @@ impl TokenClient {
             Err(Ungranted::Refused(answer)) => Err(TokenEndpointError::Refused(Refusal(answer))),
         }
     }
+}
+
+fn refresh(refresh_token: &str, scope: Option<&str>) -> Result<Form, TokenEndpointError> {
+    let mut form = Form::default();
+    form.push("grant_type", "refresh_token");
+    form.push("refresh_token", refresh_token);
+    push_scope(&mut form, scope)?;
+    Ok(form)
 }
 
 impl TokenClientBuilder {

@@ -2,23 +2,24 @@
 
 use std::{
     fmt,
+    future::Future,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use super::{RefreshGrant, RefreshTokenStore, Refreshed};
+use super::{RefreshGrant, RefreshTokenStore, Refreshed, Renewed};
 use crate::{
-    clock::SharedClock,
     issuer::{ClientError, Connection},
     observe,
-    outbound::{Renew, Renewal, Renewed, SourceError},
-    tasks::{TaskSet, caught},
+    outbound::{Renew, Renewal, SourceError},
+    tasks::{TaskSet, caught, uncut},
 };
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// How access tokens are renewed by a refresh token. What it does in the background ends with it.
+/// How access tokens are renewed by a refresh token. What it does in the background ends with it, but for a refresh that
+/// has begun: its answer may be the only place where the next refresh token is.
 pub(super) struct Rotation {
     held: Arc<Held>,
     /// Weak in the tasks, lest they keep what ends them.
@@ -29,10 +30,11 @@ struct Held {
     grant: Box<dyn RefreshGrant>,
     store: Box<dyn RefreshTokenStore>,
     state: Mutex<State>,
+    /// Held while the refresh token is under way, which may be good for one use only.
+    refreshing: tokio::sync::Mutex<()>,
     /// Held while a token is being stored, so that an older one never comes after a newer.
     storing: tokio::sync::Mutex<()>,
-    clock: SharedClock,
-    timeout: Duration,
+    connection: Connection,
 }
 
 struct State {
@@ -56,9 +58,9 @@ impl Rotation {
             grant: Box::new(grant),
             store: Box::new(store),
             state: Mutex::new(state),
+            refreshing: tokio::sync::Mutex::default(),
             storing: tokio::sync::Mutex::default(),
-            clock: connection.environment().clock.clone(),
-            timeout: connection.limit(),
+            connection: connection.clone(),
         };
         Self { held: Arc::new(held), tasks: Arc::default() }
     }
@@ -67,16 +69,16 @@ impl Rotation {
 impl Renew for Rotation {
     fn renew(&self) -> Renewal {
         let (held, tasks) = (Arc::clone(&self.held), Arc::downgrade(&self.tasks));
-        Box::pin(async move {
-            let Refreshed { access_token, lifetime, .. } = held.refresh().await?;
-            if let Err(number) = held.save().await {
-                let later = Arc::clone(&held);
-                if let Some(tasks) = tasks.upgrade() {
-                    let _ = tasks.start(async move { later.save_later(number).await });
-                }
+        let renewing = async move {
+            let renewed = held.refresh().await?;
+            if let Err(number) = held.save().await
+                && let Some(tasks) = tasks.upgrade()
+            {
+                let _ = tasks.start(async move { held.save_later(number).await });
             }
-            Ok(Renewed::new(access_token, lifetime))
-        })
+            renewed
+        };
+        Box::pin(async { uncut(renewing).await.unwrap_or_else(|| Err(Arc::new(ClientError::Panicked))) })
     }
 
     fn retry_after(&self, error: &SourceError) -> Option<Duration> {
@@ -94,12 +96,18 @@ impl Held {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn timed_out(&self) -> SourceError {
-        Arc::new(ClientError::TimedOut(self.timeout))
+    /// What `work` comes to within the connection's timeout.
+    async fn within<T>(&self, work: impl Future<Output = T>) -> Result<T, SourceError> {
+        self.connection
+            .within(work)
+            .await
+            .map_err(|timeout| -> SourceError { Arc::new(ClientError::TimedOut(timeout)) })
     }
 
-    /// Asks once. The refresh token that came along counts from the moment that it is here.
-    async fn refresh(&self) -> Result<Refreshed, SourceError> {
+    /// Asks once, and never while it is being asked: an attempt that was given up may stand still and be answered yet. The
+    /// refresh token that came along counts from the moment that it is here.
+    async fn refresh(&self) -> Result<Result<Renewed, SourceError>, SourceError> {
+        let _refreshing = self.within(self.refreshing.lock()).await?;
         let refresh_token = {
             let state = self.state();
             match &state.over {
@@ -107,20 +115,14 @@ impl Held {
                 None => Arc::clone(&state.refresh_token),
             }
         };
-        let outcome = tokio::select! {
-            biased;
-            outcome = async { self.grant.refresh(&refresh_token).await } => outcome,
-            () = self.clock.sleep(self.timeout) => Err(self.timed_out()),
-        };
-        match outcome {
-            Ok(mut refreshed) => {
-                let new = refreshed.refresh_token.take().filter(|new| !new.is_empty() && **new != *refresh_token);
-                if let Some(new) = new {
+        match self.within(async { self.grant.refresh(&refresh_token).await }).await.and_then(|outcome| outcome) {
+            Ok(Refreshed { renewed, refresh_token: new }) => {
+                if let Some(new) = new.filter(|new| !new.is_empty() && **new != *refresh_token) {
                     let mut state = self.state();
                     state.refresh_token = new.into();
                     state.number += 1;
                 }
-                Ok(refreshed)
+                Ok(renewed)
             }
             Err(error) => {
                 if self.grant.is_over(&error) {
@@ -141,19 +143,14 @@ impl Held {
             }
             (Arc::clone(&state.refresh_token), state.number)
         };
-        let outcome = tokio::select! {
-            biased;
-            outcome = caught(async { self.store.store(&refresh_token).await }) => outcome,
-            () = self.clock.sleep(self.timeout) => Some(Err(self.timed_out())),
-        };
-        let trouble = match outcome {
-            Some(Ok(())) => {
+        let trouble = match self.within(caught(async { self.store.store(&refresh_token).await })).await {
+            Ok(Some(Ok(()))) => {
                 let mut state = self.state();
                 state.stored = state.stored.max(number);
                 return Ok(());
             }
-            Some(Err(error)) => observe::chain(&*error),
-            None => "the store panicked".to_owned(),
+            Ok(Some(Err(error))) | Err(error) => observe::chain(&*error),
+            Ok(None) => "the store panicked".to_owned(),
         };
         observe::refresh_token_not_stored(self.grant.name(), &trouble);
         Err(number)
@@ -163,7 +160,7 @@ impl Held {
     async fn save_later(&self, number: u64) {
         let mut pause = SECOND;
         loop {
-            self.clock.sleep(pause).await;
+            self.connection.environment().clock.sleep(pause).await;
             if self.state().number != number || self.save().await.is_ok() {
                 return;
             }

@@ -1,5 +1,6 @@
 //! Refresh tokens that rotate, and stores that fail → which one is sent, which one is stored, and when.
 
+mod cut_short;
 mod script;
 
 use std::{sync::Arc, time::Duration};

@@ -29,7 +29,9 @@ use super::{SourceError, TokenSource};
 /// # Where tokens go
 ///
 /// To the origins that are listed and nowhere else, since a token that reaches another host is that host's to use
-/// (RFC 6750 §5.3). Requests to other origins pass as they are. So do requests that have an `Authorization` already.
+/// (RFC 6750 §5.3). Requests to other origins pass as they are. So do requests that have an `Authorization` already, and
+/// those whose `Host` names another place than their URI: a front end that serves many hosts goes by that. Where the
+/// service is to be told another name than where it is reached by, set `Host` below this layer.
 ///
 /// A client below that follows redirects sends the repeated request by its own rules, and this layer sees nothing of it:
 /// use one that drops `Authorization` on the way to another host, as reqwest does, or that follows none.

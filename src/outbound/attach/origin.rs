@@ -1,5 +1,6 @@
 //! Configured origins, and a request → whether a token may go where the request goes (RFC 6454 §4, RFC 6750 §5.3).
 
+use http::{HeaderMap, header::HOST};
 use url::Url;
 
 use super::OutgoingRequest;
@@ -34,6 +35,8 @@ pub(super) struct Origin {
     scheme: String,
     host: String,
     port: u16,
+    /// What `Host` says of it: with its port, and without where that is the scheme's own.
+    names: Vec<String>,
 }
 
 impl Origins {
@@ -44,9 +47,9 @@ impl Origins {
 
     pub(super) fn include(&self, request: &impl OutgoingRequest) -> bool {
         match self {
-            Self::Listed(origins) => {
-                origins.iter().any(|origin| request.goes_to(&origin.scheme, &origin.host, origin.port))
-            }
+            Self::Listed(origins) => origins.iter().any(|origin| {
+                request.goes_to(&origin.scheme, &origin.host, origin.port) && origin.is_named_by(request.headers())
+            }),
             Self::OfTheService => !request.names_host(),
         }
     }
@@ -63,7 +66,22 @@ impl Origin {
         if url.path() != "/" || url.query().is_some() {
             return Err(not_an_origin());
         }
-        Ok(Self { scheme: url.scheme().to_owned(), host: host.to_owned(), port })
+        let mut names = vec![format!("{host}:{port}")];
+        if url.port().is_none() {
+            names.push(host.to_owned());
+        }
+        Ok(Self { scheme: url.scheme().to_owned(), host: host.to_owned(), port, names })
+    }
+
+    /// A server takes a request for one to the host of its `Host` (RFC 9110 §7.1), wherever it was sent: a front end that
+    /// serves many hands it on to that one, with the token.
+    fn is_named_by(&self, headers: &HeaderMap) -> bool {
+        let mut hosts = headers.get_all(HOST).iter();
+        match (hosts.next(), hosts.next()) {
+            (None, _) => true,
+            (Some(host), None) => self.names.iter().any(|name| host.as_bytes().eq_ignore_ascii_case(name.as_bytes())),
+            (Some(_), Some(_)) => false,
+        }
     }
 }
 

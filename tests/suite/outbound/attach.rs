@@ -65,6 +65,30 @@ async fn a_token_goes_to_its_origin_and_nowhere_else_threat_29() {
 }
 
 #[tokio::test]
+async fn a_host_header_that_names_another_place_gets_no_token_threat_29() {
+    for (uri, hosts, is_meant) in [
+        ("https://api.example/x", &["api.example"][..], true),
+        ("https://api.example/x", &["API.example:443"], true),
+        ("https://api.example:443/x", &["api.example"], true),
+        ("https://api.example/x", &["evil.example"], false),
+        ("https://api.example/x", &["api.example:8443"], false),
+        ("https://api.example/x", &["api.example."], false),
+        ("https://api.example/x", &["evil.example@api.example"], false),
+        ("https://api.example/x", &["api.example/"], false),
+        ("https://api.example/x", &[""], false),
+        ("https://api.example/x", &["api.example", "evil.example"], false),
+        ("https://api.example/x", &["api.example", "api.example"], false),
+    ] {
+        let mut request = get(uri);
+        for host in hosts {
+            request.headers_mut().append("host", host.parse().unwrap());
+        }
+        let expected = if is_meant { "Bearer a" } else { "-" };
+        assert_eq!(outcome(&Fake::of(&["a"]), vec![], request).await.1, [expected], "{uri} {hosts:?}");
+    }
+}
+
+#[tokio::test]
 async fn where_the_service_goes_to_one_place_requests_that_name_another_get_none() {
     for (uri, expected) in [("/x", "Bearer a"), ("https://api.example/x", "-"), ("api.example:443", "-")] {
         let server = Strict::new([]);

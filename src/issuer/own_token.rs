@@ -224,6 +224,7 @@ async fn keep(flight: Flight) {
         let started = shared.clock.now().monotonic();
         let timeout = shared.request.timeout();
         let outcome = tokio::select! {
+            biased;
             outcome = caught(async { shared.request.ask().await }) => outcome.unwrap_or(Err(ClientError::Panicked)),
             () = shared.clock.sleep(timeout) => Err(ClientError::TimedOut(timeout)),
         };

@@ -207,6 +207,20 @@ async fn a_server_that_hangs_is_given_up() {
 }
 
 #[tokio::test]
+async fn an_answer_that_is_there_counts_though_its_time_is_over() {
+    for _ in 0..32 {
+        let world = World::new();
+        let held = world.issuer.hold_answer(Target::Token);
+        let (answer, ()) = tokio::join!(world.token.get(), async {
+            held.arrived().await;
+            held.release();
+            world.clock.advance(TIMEOUT);
+        });
+        assert!(answer.is_ok(), "it was counted");
+    }
+}
+
+#[tokio::test]
 async fn a_refused_token_is_renewed_once() {
     let world = World::new();
     let first = world.token.get().await.unwrap();

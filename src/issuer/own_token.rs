@@ -304,12 +304,14 @@ impl Shared {
     }
 
     /// Takes the token, also where nobody waited for it any longer.
-    fn succeeded(&self, number: u64, started: Duration, GrantedBearer { header, lifetime }: GrantedBearer) {
+    fn succeeded(&self, number: u64, started: Duration, granted: GrantedBearer) {
+        let GrantedBearer { header, lifetime, is_last } = granted;
         observe::token_fetched(self.request.name());
         // Whatever the server says, it is asked again after a day.
         let lifetime = lifetime.min(DAY);
-        let renew_at = started.saturating_add(jittered(lifetime.saturating_sub(lead(lifetime))));
         let expires_at = started.saturating_add(lifetime);
+        let renew_at = started.saturating_add(jittered(lifetime.saturating_sub(lead(lifetime))));
+        let renew_at = if is_last { expires_at } else { renew_at };
         let mut state = self.state();
         state.in_flight = state.in_flight.filter(|current| current.number != number);
         if state.held.as_ref().is_none_or(|held| held.bearer.number < number) {

@@ -102,6 +102,8 @@ pub(crate) struct GrantedBearer {
     /// `Bearer`, and the token.
     pub(crate) header: HeaderValue,
     pub(crate) lifetime: Duration,
+    /// Whether a newer one would last no longer, so that it is not renewed before its end.
+    pub(crate) is_last: bool,
 }
 
 /// Asks for a token, again and again the same.
@@ -178,7 +180,7 @@ fn judge(endpoint: &Endpoint, answer: &Response<Bytes>, now: UnixTime) -> Result
     let mut header = HeaderValue::try_from(format!("Bearer {token}"))
         .map_err(|_| malformed("the token cannot stand in a header"))?;
     header.set_sensitive(true);
-    Ok(GrantedBearer { header, lifetime: lifetime.min(LONGEST_LIFETIME) })
+    Ok(GrantedBearer { header, lifetime: lifetime.min(LONGEST_LIFETIME), is_last: false })
 }
 
 /// What is remembered of a failure, by all who want to know.

@@ -106,7 +106,7 @@ pub enum ExchangeError {
 ///
 /// What is exchanged is kept for each subject token by its digest, and is renewed while it is used, as a
 /// [`RenewedToken`](super::RenewedToken) is, but never lasts longer than the subject token where that
-/// [says when it is over](SubjectToken::expires_at). Whoever asks for the same subject waits for the same request. A
+/// [says when it is over](SubjectToken::expires_at), and is not renewed where it lasts as long. Whoever asks for the same subject waits for the same request. A
 /// failure is the answer to others for a second at most, or for as long as the server says by `Retry-After`.
 ///
 /// What was exchanged does not end with the revocation of the subject token: guard the service that got it by
@@ -180,6 +180,7 @@ impl Ask for OneSubject {
                 return Err(ClientError::Source(Arc::new(ExchangeError::SubjectExpired)));
             }
             let mut granted = granted(self.grant.name(), self.grant.exchange(&self.subject)).await?;
+            granted.is_last = granted.lifetime >= left;
             granted.lifetime = granted.lifetime.min(left);
             Ok(granted)
         })

@@ -191,6 +191,18 @@ async fn what_was_exchanged_ends_with_the_subject_token() {
 }
 
 #[tokio::test]
+async fn what_ends_with_the_subject_token_is_not_renewed_towards_its_end_threat_22() {
+    let world = World::new(100);
+    let end = ManualClock::START.as_secs() + 15 * 60;
+    let subject = SubjectToken::new("ann").expires_at(UnixTime::from_secs(end));
+    while world.clock.now().wall().as_secs() < end {
+        assert!(get(&world.token, subject.clone()).await.is_ok());
+        world.advance(SECOND / 20).await;
+    }
+    assert_eq!(world.server.asked(), 2, "ten minutes, and what was left");
+}
+
+#[tokio::test]
 async fn no_more_callers_are_remembered_than_was_said_threat_22() {
     let world = World::new(10);
     for at in 0..2000 {

@@ -34,7 +34,7 @@ pub(crate) trait Ask: Send + Sync + 'static {
     /// Where tokens come from, for whoever reads of it.
     fn name(&self) -> &str;
 
-    /// Asks once. Never called again before that is over.
+    /// Asks once. Not called again before that is over or was given up.
     fn ask(&self) -> Asking<'_>;
 
     /// A request is given up after this.

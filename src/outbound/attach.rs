@@ -7,6 +7,7 @@ mod repeat;
 mod reqwest;
 
 use std::{
+    error::Error,
     fmt, mem,
     sync::Arc,
     task::{Context, Poll},
@@ -85,13 +86,19 @@ pub struct AttachToken<S, P = RepeatBodies> {
 /// Why a request has no answer.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum AttachError<E> {
+pub enum AttachError {
     /// There is no token for it, and it was not sent.
     #[error("no access token for the request")]
     Source(#[source] SourceError),
-    /// The service below failed.
+    /// The service below failed, with this.
     #[error("the request failed")]
-    Inner(#[source] E),
+    Inner(#[source] Box<dyn Error + Send + Sync>),
+}
+
+impl AttachError {
+    fn inner(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self::Inner(error.into())
+    }
 }
 
 impl AttachTokenLayer {
@@ -161,15 +168,16 @@ impl<S, P, Req> Service<Req> for AttachToken<S, P>
 where
     S: Service<Req> + Clone,
     S::Response: ReceivedResponse,
+    S::Error: Into<Box<dyn Error + Send + Sync>>,
     Req: OutgoingRequest,
     P: Repeat<Req> + Clone,
 {
     type Response = S::Response;
-    type Error = AttachError<S::Error>;
+    type Error = AttachError;
     type Future = AttachFuture<S, P, Req>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        self.inner.poll_ready(cx).map_err(AttachError::Inner)
+        self.inner.poll_ready(cx).map_err(AttachError::inner)
     }
 
     fn call(&mut self, request: Req) -> Self::Future {

@@ -112,7 +112,9 @@ pub enum ExchangeError {
 /// What was exchanged does not end with the revocation of the subject token: guard the service that got it by
 /// [`status`](crate::status), which sees to it that the next request is not answered at all.
 ///
-/// A request without a subject token gets none, and is not sent: [`ExchangeError::NoSubject`].
+/// A request without a subject token gets none, and is not sent: [`ExchangeError::NoSubject`]. So it is with every
+/// `reqwest::Request`, into whose extensions nothing can be put: attach tokens to an [`http::Request`], and make it one of
+/// reqwest's below.
 #[derive(Clone)]
 pub struct ExchangedToken {
     grant: Arc<dyn ExchangeGrant>,

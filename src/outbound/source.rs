@@ -10,7 +10,7 @@ use crate::issuer::{OwnBearer, bearer};
 /// What [`TokenSource::token`] returns.
 pub type SourcedToken = Pin<Box<dyn Future<Output = Result<IssuedToken, SourceError>> + Send>>;
 
-/// Why there is no token; shared by all who waited for it.
+/// Why there is no token; shared by all who waited for it. What it says, and what its sources say, is logged: nothing secret.
 pub type SourceError = Arc<dyn Error + Send + Sync>;
 
 /// Whoever can be asked for a token to attach.
@@ -84,7 +84,7 @@ impl fmt::Debug for IssuedToken {
 /// What [`Renew::renew`] returns.
 pub type Renewal = Pin<Box<dyn Future<Output = Result<Renewed, SourceError>> + Send>>;
 
-/// How a new token is got: one attempt each time it is called, never two at once.
+/// How a new token is got: one attempt each time it is called, and not again before that is over or was given up.
 pub trait Renew: Send + Sync + fmt::Debug + 'static {
     /// Asks once. Runs in a task of its own, which nobody who waits for the token can cut short.
     fn renew(&self) -> Renewal;

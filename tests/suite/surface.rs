@@ -148,7 +148,7 @@ fn errors_are_errors_wherever_they_go() {
     error::<TokenClientError>();
     error::<TokenEndpointError>();
     error::<AgentIdpError>();
-    error::<AttachError<TransportError>>();
+    error::<AttachError>();
     error::<ExchangeError>();
     error::<OriginError>();
     error::<TransportError>();

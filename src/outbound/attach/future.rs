@@ -1,6 +1,7 @@
 //! The response future, written by hand: a token, the answer, and where the token was refused another of both.
 
 use std::{
+    error::Error,
     fmt,
     future::Future,
     pin::Pin,
@@ -94,16 +95,17 @@ impl<S, P, Req> Future for AttachFuture<S, P, Req>
 where
     S: Service<Req>,
     S::Response: ReceivedResponse,
+    S::Error: Into<Box<dyn Error + Send + Sync>>,
     Req: OutgoingRequest,
     P: Repeat<Req>,
 {
-    type Output = Result<S::Response, AttachError<S::Error>>;
+    type Output = Result<S::Response, AttachError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut state = self.project().state;
         loop {
             let next = match state.as_mut().project() {
-                StateProjection::Passed { future } => return future.poll(cx).map_err(AttachError::Inner),
+                StateProjection::Passed { future } => return future.poll(cx).map_err(AttachError::inner),
                 StateProjection::Attaching { sourced, held } => {
                     let token = ready!(sourced.as_mut().poll(cx)).map_err(AttachError::Source)?;
                     let Held { source, repeat, again: Again { mut service, mut request } } = *taken(held);
@@ -114,7 +116,7 @@ where
                     State::Sent { future, sent: Some(Box::new(Sent { source, token, again })) }
                 }
                 StateProjection::Sent { future, sent } => {
-                    let response = ready!(future.poll(cx)).map_err(AttachError::Inner)?;
+                    let response = ready!(future.poll(cx)).map_err(AttachError::inner)?;
                     let Sent { source, token, again } = *taken(sent);
                     let is_refused =
                         response.status() == StatusCode::UNAUTHORIZED && says_invalid_token(response.headers());
@@ -143,7 +145,7 @@ where
                 }
                 StateProjection::Readying { again } => {
                     if let Some(again) = again {
-                        ready!(again.service.poll_ready(cx)).map_err(AttachError::Inner)?;
+                        ready!(again.service.poll_ready(cx)).map_err(AttachError::inner)?;
                     }
                     let Again { mut service, request } = *taken(again);
                     State::Passed { future: service.call(request) }

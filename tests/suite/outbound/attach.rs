@@ -253,6 +253,20 @@ async fn a_failure_below_is_handed_on_the_first_time_and_the_second() {
     assert!(error.source().is_some());
 }
 
+#[tokio::test]
+async fn layers_of_tower_stand_above_and_below() -> Result<(), tower::BoxError> {
+    let minute = std::time::Duration::from_secs(60);
+    let server = Strict::new([]);
+    let mut service = tower::ServiceBuilder::new()
+        .timeout(minute)
+        .layer(AttachTokenLayer::to([API], Fake::of(&["a"]))?)
+        .timeout(minute)
+        .service(server.clone());
+    assert_eq!(service.ready().await?.call(get(API)).await?.status(), 200);
+    assert_eq!(server.tokens(), ["Bearer a"]);
+    Ok(())
+}
+
 /// A body that keeps its connection.
 #[derive(Clone)]
 #[expect(dead_code, reason = "held")]

@@ -173,6 +173,10 @@ async fn no_secret_is_in_what_is_shown_threat_29() {
     shown += &format!("{:?}", world.exchange().await.0.unwrap());
     world.fake.says([answer(200, r#"{"valid":true,"principal":"us3r","grantId":"grnt_1"}"#)]);
     shown += &format!("{:?}", world.verify().await.0.unwrap());
+    let long = "A".repeat(41);
+    world.fake.says([refused(400, "m", &long)]);
+    let error = world.exchange().await.0.unwrap_err();
+    assert_eq!(error.to_string(), "Grantex answered 400 Bad Request without an error code");
     for secret in [KEY, "c0de", "v3rifier", "ref_", "t.o.ken", "gr.ant.token", "us3r", "grnt_1"] {
         assert!(!shown.contains(secret), "{secret}: {shown}");
     }

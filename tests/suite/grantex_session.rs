@@ -55,10 +55,13 @@ impl World {
         Self { fake, clock, kept, session }
     }
 
-    /// The header that a request would get.
+    /// The header that a request would get, without any time passing.
     async fn token(&self) -> Result<String, SourceError> {
-        let token = self.session.token(&Extensions::new()).await?;
-        Ok(token.header().to_str().unwrap().to_owned())
+        let session = self.session.clone();
+        let asked = tokio::spawn(async move { session.token(&Extensions::new()).await });
+        self.clock.settle().await;
+        assert!(asked.is_finished(), "it waits");
+        Ok(asked.await.unwrap()?.header().to_str().unwrap().to_owned())
     }
 
     async fn advance(&self, by: Duration) {

@@ -22,9 +22,6 @@ const ATTEMPTS: u32 = 4;
 /// The longest that the first pause may be; the next is twice as long, and so on. Up to half of each is left out at random.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 
-/// No pause is longer, unless the server wants it.
-const LONGEST_PAUSE: Duration = Duration::from_secs(10);
-
 /// No pause is longer, even if the server wants it.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(120);
 
@@ -181,7 +178,7 @@ impl GrantexClient {
             // A server that says itself that it would not has not.
             may_be_done |= answer.map_or(true, |answer| is_of_gateway(answer.status()));
             clock.sleep(pause).await;
-            longest = longest.saturating_mul(2).min(LONGEST_PAUSE);
+            longest = longest.saturating_mul(2);
             attempt += 1;
         }
     }

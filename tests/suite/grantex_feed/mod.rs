@@ -1,5 +1,6 @@
 //! Grantex's revocation feed, followed by an authorizer: what it says counts, and what it cannot say is not believed.
 
+mod answers;
 mod failures;
 mod line;
 mod real;

@@ -37,8 +37,8 @@ struct State {
     is_down: bool,
     /// What every request is answered with.
     fault: Option<(StatusCode, Option<&'static str>)>,
-    /// What the pages of snapshots are turned into.
-    change: Option<fn(&mut Value)>,
+    /// What the pages of snapshots are turned into, or the last one alone.
+    change: Option<(fn(&mut Value), bool)>,
     asked: Vec<String>,
 }
 
@@ -166,7 +166,11 @@ impl Server {
     }
 
     pub fn change_snapshots(&self, change: fn(&mut Value)) {
-        self.state().change = Some(change);
+        self.state().change = Some((change, false));
+    }
+
+    pub fn change_last_page(&self, change: fn(&mut Value)) {
+        self.state().change = Some((change, true));
     }
 
     pub fn copy(&self) -> Database {
@@ -177,14 +181,9 @@ impl Server {
         self.state().database = copy;
     }
 
-    /// Forgets the log up to a number, as it does when what was revoked has long expired.
+    /// Forgets what was written to the log up to a time, as it does when what was revoked has long expired.
     pub fn prune(&self, up_to: u64) {
-        self.state().database.log.retain(|entry| entry.seq > up_to);
-    }
-
-    /// The number of the last entry.
-    pub fn head(&self) -> u64 {
-        self.state().database.seq
+        self.state().database.log.retain(|entry| entry.at > up_to || !entry.is_committed);
     }
 
     /// What was asked since the last time.
@@ -213,7 +212,11 @@ impl Server {
             ("/v1/revocations", None) => {
                 let state = self.state();
                 page = state.database.snapshot(query.get("pageToken"), number("limit").unwrap(), now);
-                state.change.into_iter().for_each(|change| change(&mut page));
+                match state.change {
+                    Some((change, false)) => change(&mut page),
+                    Some((change, true)) if page["nextPageToken"].is_null() => change(&mut page),
+                    _ => {}
+                }
             }
             ("/v1/revocations", Some(since)) => {
                 page = self.changes(since, number("limit").unwrap(), number("wait").unwrap()).await;

@@ -93,13 +93,14 @@ impl Truth {
     }
 
     async fn take(&mut self, world: &World, tokens: &[String], step: Step) {
+        let now = world.server.now();
         match step {
             Step::Grant(action, grant) if self.is_possible(world, action, grant) => {
                 world.server.grant(action, GRANTS[grant]);
             }
             Step::Begin(action, grant) if self.is_possible(world, action, grant) => {
                 let seq = world.server.begin(action, Some(GRANTS[grant]), None);
-                self.under_way.push((seq, grant, world.server.now() + 12));
+                self.under_way.push((seq, grant, now + 12));
             }
             Step::Commit if !self.under_way.is_empty() => world.server.commit(self.under_way.remove(0).0),
             Step::Seconds(seconds) => {
@@ -110,7 +111,8 @@ impl Truth {
             Step::Cut => world.server.cut(),
             Step::Down(is_down) => world.server.set_down(is_down),
             Step::Nonsense => world.server.say("event: heartbeat\ndata: 7\n\n"),
-            Step::Prune => world.server.prune(world.server.head().saturating_sub(5)),
+            // Long after everybody has heard it.
+            Step::Prune if world.inner.authorizer.readiness().ready => world.server.prune(now.saturating_sub(120)),
             Step::Copy if self.under_way.is_empty() => self.copy = Some(world.server.copy()),
             Step::Restore if self.under_way.is_empty() => {
                 if let Some(copy) = self.copy.clone() {
@@ -156,7 +158,7 @@ async fn simulate(by: By, steps: Vec<Step>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(ProptestConfig::with_cases(16))]
 
     #[test]
     fn what_is_revoked_is_refused_in_time_and_what_is_resumed_passes_in_the_end_threat_16(

@@ -92,6 +92,8 @@ async fn verifying_tells_everything_or_only_that_it_is_not_valid() {
         let middle = tampered.len() / 2;
         tampered[middle] ^= 1;
         let tampered = String::from_utf8(tampered).unwrap();
+        let unsigned = held.token.rsplit_once('.').unwrap().0;
+        let by_another = revoked.token.rsplit_once('.').unwrap().1;
         let expired = world.grant(&json!({ "expiresIn": "1s" })).await;
         world.advance(1);
         for (what, token) in [
@@ -99,6 +101,8 @@ async fn verifying_tells_everything_or_only_that_it_is_not_valid() {
             ("revoked", &revoked.token),
             ("of another service", &of_another.token),
             ("tampered with", &tampered),
+            ("not signed", &format!("{unsigned}.")),
+            ("with the signature of another", &format!("{unsigned}.{by_another}")),
             ("junk", "junk"),
             ("half of it", &held.token[..middle]),
         ] {

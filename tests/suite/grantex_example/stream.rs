@@ -76,6 +76,12 @@ async fn its_heart_beats_every_second_whatever_happens() {
         world.advance(1);
         let beat = stream.expect("heartbeat").await;
         assert_eq!((names(&beat), &beat["cursor"]), (vec!["cursor", "freshAt"], &start.into()), "{second}");
+        let none = world.clock.settle();
+        tokio::select! {
+            biased;
+            event = stream.next() => panic!("{event:?}, and no time has passed"),
+            () = none => {}
+        }
     }
     world.clock.advance(Duration::from_millis(900));
     world.post("/v1/tokens/revoke", &json!({ "jti": held.jti() })).await;

@@ -159,6 +159,23 @@ async fn what_does_not_arrive_is_sent_again_and_signed_again() {
     assert!(receiver.arrived.try_recv().is_err());
 }
 
+#[tokio::test]
+async fn what_has_arrived_is_not_sent_again() {
+    let world = World::new(Generation::Current);
+    let mut receiver = Receiver::start(&[204, 200]).await;
+    register(&world, &receiver, &["grant.revoked"]).await;
+    for _ in 0..3 {
+        let held = world.grant(&json!({})).await;
+        world.delete(&format!("/v1/grants/{}", held.grant)).await;
+        receiver.next().await;
+    }
+    // The answers to the first two were there before the third was sent.
+    for _ in 0..1000 {
+        tokio::task::yield_now().await;
+        assert_eq!(world.clock.sleepers(), 0, "nothing waits for another attempt");
+    }
+}
+
 /// Until the answer has been read, and so many wait for their next attempt.
 async fn until_asleep(world: &World, deliveries: usize) {
     within("the answer", async {

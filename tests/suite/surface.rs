@@ -26,7 +26,13 @@ use portcullis::{
         TokenTypeHint,
     },
     policy::{Location, Lookup, Preflight},
-    providers::agent_idp::{AgentIdp, AgentIdpClient, AgentIdpError, Introspected, IntrospectedToken},
+    providers::{
+        agent_idp::{AgentIdp, AgentIdpClient, AgentIdpError, Introspected, IntrospectedToken},
+        grantex::{
+            Budget, ExchangeRequest, GrantTokens, Grantex, GrantexClaims, GrantexClient, GrantexConfigError,
+            GrantexError, GrantexFeed, GrantexWebhook, GrantexWebhookBuilder, GrantexWebhookError, Pkce, Verification,
+        },
+    },
     rejection::{EmptyResponder, JsonResponder},
     status::{
         ActiveToken, Cursor, FeedError, FeedMessage, FeedPolicy, FeedSnapshot, Freshness, Introspection,
@@ -123,6 +129,9 @@ fn public_types_go_from_thread_to_thread() {
     shared::<(AttachTokenLayer, AttachTokenLayer<NeverRepeat>, AttachToken<()>, IssuedToken, SubjectToken)>();
     shared::<(ClientCredentialsToken, RenewedToken, RefreshedToken, ExchangedToken, FixedToken)>();
     plain::<(Renewed, Refreshed)>();
+    shared::<(Grantex, GrantexClient, GrantexFeed, GrantexWebhook)>();
+    shared::<(GrantexClaims, Budget, Verification)>();
+    plain::<(ExchangeRequest, GrantTokens, GrantexWebhookBuilder, Pkce)>();
     plain::<AuthorizerBuilder>();
     plain::<Decision>();
     plain::<Input<'_>>();
@@ -148,6 +157,9 @@ fn errors_are_errors_wherever_they_go() {
     error::<TokenClientError>();
     error::<TokenEndpointError>();
     error::<AgentIdpError>();
+    error::<GrantexConfigError>();
+    error::<GrantexError>();
+    error::<GrantexWebhookError>();
     error::<AttachError>();
     error::<ExchangeError>();
     error::<OriginError>();

@@ -38,9 +38,11 @@ struct State {
     /// What every request is answered with.
     fault: Option<(StatusCode, Option<&'static str>)>,
     /// What the pages of snapshots are turned into, or the last one alone.
-    change: Option<(fn(&mut Value), bool)>,
+    change: Option<(Change, bool)>,
     asked: Vec<String>,
 }
+
+type Change = fn(&mut Value);
 
 /// What a copy is taken of, and restored from.
 #[derive(Clone, Default)]

@@ -3,8 +3,8 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use axum::{
-    extract::{Path, Request, State},
-    http::StatusCode,
+    extract::{FromRequestParts, Path, Request, State},
+    http::{StatusCode, request::Parts},
     response::Response,
 };
 use serde::{Deserialize, Serialize};
@@ -38,9 +38,8 @@ struct All {
     agents: Vec<Shown>,
 }
 
-/// An agent as it is asked for.
+/// An agent as it is asked for. What else is said of it is ignored, as RFC 7591 §2 wants it of clients.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 struct Wanted {
     name: Option<String>,
     scopes: BTreeSet<String>,
@@ -53,6 +52,19 @@ struct Made {
     agent: Option<Shown>,
     client_id: String,
     client_secret: String,
+}
+
+/// The agent that a path names.
+pub(crate) struct AgentId(String);
+
+impl<S: Send + Sync> FromRequestParts<S> for AgentId {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let path = Path::from_request_parts(parts, state).await;
+        // One that is not UTF-8 is nobody's.
+        path.map(|Path(id)| Self(id)).map_err(|_| Problem::UnknownAgent)
+    }
 }
 
 impl From<Agent> for Shown {
@@ -88,7 +100,7 @@ pub(crate) async fn create(State(service): State<Arc<Service>>, request: Request
 
 pub(crate) async fn rotate(
     State(service): State<Arc<Service>>,
-    Path(client_id): Path<String>,
+    AgentId(client_id): AgentId,
 ) -> Result<Response, Problem> {
     let secret = Secret::random()?;
     service.agents.rotate(&client_id, secret.hash()?).await?;
@@ -96,15 +108,12 @@ pub(crate) async fn rotate(
     Ok(answers::json(StatusCode::CREATED, &made))
 }
 
-pub(crate) async fn suspend(State(service): State<Arc<Service>>, Path(id): Path<String>) -> Result<Response, Problem> {
+pub(crate) async fn suspend(State(service): State<Arc<Service>>, AgentId(id): AgentId) -> Result<Response, Problem> {
     let agent = service.agents.set_status(&id, Status::Suspended).await?;
     Ok(answers::json(StatusCode::OK, &Shown::from(agent)))
 }
 
-pub(crate) async fn reactivate(
-    State(service): State<Arc<Service>>,
-    Path(id): Path<String>,
-) -> Result<Response, Problem> {
+pub(crate) async fn reactivate(State(service): State<Arc<Service>>, AgentId(id): AgentId) -> Result<Response, Problem> {
     let agent = service.agents.set_status(&id, Status::Active).await?;
     Ok(answers::json(StatusCode::OK, &Shown::from(agent)))
 }

@@ -10,11 +10,7 @@ use std::{
 };
 
 use aws_lc_rs::hmac;
-use axum::{
-    Json,
-    extract::{Path, State},
-    http::StatusCode,
-};
+use axum::{Json, extract::State, http::StatusCode};
 use http_body_util::StreamBody;
 use hyper::body::{Bytes, Frame};
 use portcullis::clock::{Clock, UnixTime};
@@ -22,7 +18,14 @@ use reqwest::{Body, Client, Url, redirect::Policy};
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
-use super::{Generation, Service, answers::Refusal, book::Event, ids, request::Members, time::iso};
+use super::{
+    Generation, Service,
+    answers::Refusal,
+    book::Event,
+    ids,
+    request::{Members, Named},
+    time::iso,
+};
 
 /// What can be registered for.
 const KINDS: [&str; 3] = ["grant.created", "grant.revoked", "token.issued"];
@@ -87,7 +90,7 @@ pub(crate) async fn register(
     Ok((StatusCode::CREATED, Json(answer)))
 }
 
-pub(crate) async fn remove(State(service): State<Service>, Path(id): Path<String>) -> Result<StatusCode, Refusal> {
+pub(crate) async fn remove(State(service): State<Service>, Named(id): Named) -> Result<StatusCode, Refusal> {
     let removed = service.0.webhooks.registered().remove(&id);
     removed.map(|_| StatusCode::NO_CONTENT).ok_or(Refusal::not_found("Webhook not found"))
 }

@@ -255,6 +255,14 @@ async fn what_cannot_be_verified_revoked_or_shown() {
         check(&world, &format!("{path}/resume"), &rows).await;
     }
     assert_refused("unknown", &world.get("/v1/grants/grnt_unknown").await, 404, none, "Grant not found");
+    // No text at all.
+    for path in ["/v1/grants/%ff", "/v1/webhooks/%ff"] {
+        assert_refused(path, &world.delete(path).await, 400, bad, "The path is not UTF-8");
+    }
+    for path in ["/v1/grants/%ff/suspend", "/v1/grants/%ff/resume"] {
+        check(&world, path, &[(json!({}), 400, bad, "The path is not UTF-8")]).await;
+    }
+    assert_refused("%ff", &world.get("/v1/grants/%ff").await, 400, bad, "The path is not UTF-8");
 }
 
 #[tokio::test]

@@ -50,14 +50,7 @@ use service::FirstAdmin;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    process::log_to_stderr();
-    match run().await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {}", process::with_sources(&*error));
-            ExitCode::FAILURE
-        }
-    }
+    process::run(|_| run()).await
 }
 
 async fn run() -> Result<(), Box<dyn Error>> {

@@ -80,7 +80,7 @@ async fn once_ready(
     is_ready
         .get_or_init(async || {
             if let Err(missing) = authorizer.ready(PATIENCE).await {
-                eprintln!("warning: {missing}; answering 503 until they are there");
+                tracing::warn!("{missing}; answering 503 until they are there");
             }
         })
         .await;

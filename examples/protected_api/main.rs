@@ -16,30 +16,24 @@ use std::{error::Error, process::ExitCode, time::Duration};
 
 use config::Config;
 use portcullis::Authorizer;
+use process::Log;
 
 /// A service that starts together with its issuer should not begin with a 503; one whose issuer is down must begin.
 const WAIT_FOR_KEYS: Duration = Duration::from_secs(2);
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    process::log_to_stderr();
-    match run().await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {}", process::with_sources(&*error));
-            ExitCode::FAILURE
-        }
-    }
+    process::run(run).await
 }
 
-async fn run() -> Result<(), Box<dyn Error>> {
+async fn run(log: Log) -> Result<(), Box<dyn Error>> {
     let config = Config::from_environment()?;
     for warning in &config.warnings {
-        eprintln!("warning: {warning}");
+        log.say(&format!("warning: {warning}"));
     }
     let is_built_in = config.routes.is_none();
     let table = config.routes.map_or_else(|| routes::built_in(config.asks_about_all), Ok)?;
-    eprint!("{table}");
+    log.say(table.to_string().trim_end());
 
     let authorizer =
         config.issuers.into_iter().fold(Authorizer::builder(), portcullis::AuthorizerBuilder::issuer).routes(table);
@@ -48,7 +42,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
 
     process::serve(config.port, |_| async move {
         if let Err(missing) = authorizer.ready(WAIT_FOR_KEYS).await {
-            eprintln!("warning: {missing}; answering 503 until they are there");
+            log.say(&format!("warning: {missing}; answering 503 until they are there"));
         }
         Ok(router)
     })

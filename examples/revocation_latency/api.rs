@@ -21,7 +21,6 @@ pub(crate) const AUDIENCE: &str = "https://calendar.example";
 
 /// Serves on any port until told to stop.
 pub(crate) async fn run(told_by: &str, service: &str, api_key: &str) -> Fallible<()> {
-    process::log_to_stderr();
     process::serve(0, |url| router(told_by, service, api_key, url)).await
 }
 

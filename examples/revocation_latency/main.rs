@@ -31,18 +31,14 @@ const PATIENCE: Duration = Duration::from_secs(30);
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let outcome = match &*arguments {
-        [] => measure().await,
-        [role, told_by, service, api_key] if role == api::ROLE => api::run(told_by, service, api_key).await,
-        _ => Err("no arguments are needed".into()),
-    };
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {}", process::with_sources(&*error));
-            ExitCode::FAILURE
+    process::run(|_| async move {
+        match &*arguments {
+            [] => measure().await,
+            [role, told_by, service, api_key] if role == api::ROLE => api::run(told_by, service, api_key).await,
+            _ => Err("no arguments are needed".into()),
         }
-    }
+    })
+    .await
 }
 
 async fn measure() -> Fallible<()> {

@@ -25,6 +25,8 @@ mod authlib;
 mod axum;
 mod configuration;
 mod edges;
+#[cfg(unix)]
+mod examples;
 mod extractors;
 mod feeds;
 mod grantex;

@@ -116,6 +116,12 @@ impl Api {
         send_signal(&self.child, signal).await;
         end_of(self.child, self.stdout).await
     }
+
+    /// The same, and reads nothing of what it has logged.
+    pub async fn stop_unread(mut self, signal: &str) -> Option<i32> {
+        send_signal(&self.child, signal).await;
+        within("the end", self.child.wait()).await.unwrap().code()
+    }
 }
 
 /// Starts the example with variables that it should refuse, and checks that the error names the right thing.

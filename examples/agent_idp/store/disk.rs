@@ -105,7 +105,7 @@ fn write(pending: &Receiver<Pending>, commit: impl Fn(&[Change]) -> Result<(), B
         let (changes, waiting): (Vec<_>, Vec<_>) =
             std::iter::once(first).chain(pending.try_iter().take(BATCH - 1)).unzip();
         if let Err(error) = commit(&changes) {
-            eprintln!("error: nothing is written down any more: {error}");
+            tracing::error!("nothing is written down any more: {error}");
             return;
         }
         for done in waiting {

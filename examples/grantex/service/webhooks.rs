@@ -128,7 +128,7 @@ impl Webhooks {
         let body = Bytes::from(body.to_string());
         for webhook in self.registered().values().filter(|webhook| webhook.kinds.contains(&event.kind)) {
             let Ok(permit) = self.pending.clone().try_acquire_owned() else {
-                eprintln!("warning: {MAX_PENDING} deliveries are waiting; a {} is not sent", event.kind);
+                tracing::warn!("{MAX_PENDING} deliveries are waiting; a {} is not sent", event.kind);
                 return;
             };
             let delivery = Delivery {

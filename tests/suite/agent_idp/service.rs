@@ -22,7 +22,7 @@ pub const SCOPES: [&str; 7] =
 pub struct Service {
     child: Child,
     stdout: Lines<BufReader<ChildStdout>>,
-    /// Read all the while: a log that nobody reads would hold it up once the pipe is full.
+    /// Read all the while: what nobody reads is lost once the pipe is full.
     stderr: JoinHandle<String>,
     pub url: String,
     /// What it printed before it listened.

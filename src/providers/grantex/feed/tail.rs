@@ -56,8 +56,8 @@ struct Questions {
     entries: VecDeque<Entry>,
     /// An answer was full: what comes after it is asked for next.
     full_up_to: Option<u64>,
-    /// Up to where the log said that nothing old is to come, in the first of a row of full answers.
-    cursor: Option<u64>,
+    /// Up to where the log said that nothing old is to come, and when, in the first of a row of full answers.
+    first: Option<(u64, Option<UnixTime>)>,
     /// The last answer was not full, and so is the end of the log at that time.
     end: Option<(u64, Option<UnixTime>)>,
     /// When the next question may be asked.
@@ -126,11 +126,12 @@ impl Questions {
         let asked = clock.now().monotonic();
         let since = self.full_up_to.unwrap_or(reading.announced());
         let page = feed.changes(since, self.wait, LIMIT).await?;
-        // What a later one says of a row of full answers is counted from where it began.
-        let cursor = *self.cursor.get_or_insert(page.cursor);
+        // What a later one says of a row of full answers is counted from where it began; and what was written with a lower
+        // number since then is not in it.
+        let first = *self.first.get_or_insert((page.cursor, page.server_time));
         self.full_up_to = None;
         if page.entries.len() < LIMIT {
-            (self.cursor, self.end) = (None, Some((cursor, page.server_time)));
+            (self.first, self.end) = (None, Some(first));
             self.next_at = asked.saturating_add(PAUSE);
         } else {
             let last = page.entries.iter().map(|entry| entry.seq).max().filter(|last| *last > since);
@@ -138,5 +139,50 @@ impl Questions {
         }
         self.entries = page.entries.into();
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use bytes::Bytes;
+    use http::{Request, Response};
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::{
+        issuer::{Connection, Exchange, Transport},
+        testing::ManualClock,
+    };
+
+    /// These answers, one after the other.
+    #[derive(Debug)]
+    struct Pages(Mutex<VecDeque<Value>>);
+
+    impl Transport for Pages {
+        fn send(&self, _: Request<Bytes>, _: usize) -> Exchange {
+            let page = self.0.lock().unwrap().pop_front().expect("another question");
+            Box::pin(async move { Ok(Response::new(page.to_string().into())) })
+        }
+    }
+
+    fn page(numbers: std::ops::RangeInclusive<u64>, second: u64) -> Value {
+        let entries: Vec<_> =
+            numbers.map(|seq| json!({ "seq": seq, "action": "revoked", "grantId": format!("g{seq}") })).collect();
+        let time = format!("2030-03-17T17:46:{second}Z");
+        json!({ "entries": entries, "cursor": 0, "snapshot": false, "serverTime": time })
+    }
+
+    #[tokio::test]
+    async fn a_row_of_full_answers_proves_what_was_known_when_the_first_was_read_threat_16() {
+        let pages = Pages(Mutex::new([page(1..=1000, 40), page(1001..=1001, 45)].into()));
+        let connection = Connection::over(pages).clock(ManualClock::new());
+        let feed = GrantexFeed::at("https://api.grantex.test", "developer-key-0123", "i", connection).unwrap();
+        let feed = feed.long_poll(Duration::from_secs(1));
+        let cursor = feed.numbers.next(super::super::Anchor::default());
+        let messages: Vec<_> = tail(feed, cursor).take(1002).map(Result::unwrap).collect().await;
+        let read = UnixTime::from_secs(1_900_000_000);
+        assert_eq!(messages[1001], FeedMessage::heartbeat(messages[1000].cursor()).as_of(read));
     }
 }

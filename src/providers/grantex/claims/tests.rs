@@ -31,7 +31,7 @@ fn standard() -> Value {
 fn aliases() -> Value {
     json!({
         "scp": ["tool:acme_kyb:read", "tool:acme_kyb:write"], "agt": "did:grantex:ag_1", "dev": "dev_1", "grnt": "grnt_1",
-        "parentAgt": "did:grantex:ag_ORCHESTRATOR", "parentGrnt": "grnt_0", "delegationDepth": 2,
+        "parentAgt": "did:grantex:ag_ORCHESTRATOR", "parentGrnt": "grnt_0", "delegationDepth": 2, "bdg": 10.5,
     })
 }
 
@@ -156,6 +156,8 @@ fn a_claim_and_its_alias_that_disagree_are_refused() {
         ("delegationDepth", json!(1)),
         ("client_id", json!("ag_OTHER")),
         ("client_id", json!("did:grantex:ag_1")),
+        ("bdg", json!(10)),
+        ("bdg", json!(1050)),
     ] {
         assert!(read(&with(standard(), &[(name, value.clone())])).is_err(), "{name} {value}");
     }

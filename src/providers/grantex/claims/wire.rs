@@ -153,9 +153,9 @@ fn actors(act: Option<Object<Act>>, parent: Option<Word>) -> Result<Vec<Box<str>
     }
 }
 
+/// The budgets of `authorization_details`, of which `bdg` is one without its currency; else `bdg` alone.
 fn budgets(bdg: Option<&Number>, details: Vec<Object<Detail>>) -> Result<Vec<Budget>, &'static str> {
-    let mut budgets: Vec<_> =
-        bdg.into_iter().map(|amount| Budget { amount: amount.to_string().into(), currency: None }).collect();
+    let mut budgets = Vec::new();
     for Object(detail) in details.into_iter().filter(|Object(detail)| *detail.kind == *BUDGET) {
         let amount = match detail.amount {
             Some(Amount::Number(amount)) => amount.to_string().into(),
@@ -163,6 +163,15 @@ fn budgets(bdg: Option<&Number>, details: Vec<Object<Detail>>) -> Result<Vec<Bud
             None => return Err("a budget without an amount"),
         };
         budgets.push(Budget { amount, currency: detail.currency.map(|Word(currency)| currency) });
+    }
+    match bdg {
+        Some(amount) if budgets.is_empty() => {
+            budgets.push(Budget { amount: amount.to_string().into(), currency: None })
+        }
+        Some(amount) if !budgets.iter().any(|budget| budget.amount.parse().ok() == amount.as_f64()) => {
+            return Err("two budgets");
+        }
+        _ => {}
     }
     Ok(budgets)
 }

@@ -131,6 +131,7 @@ impl AuthorizerBuilder {
         check_identities(&self.issuers)?;
         let routes = self.routes.ok_or(ConfigError::NoRoutes)?;
         check_opaque_tokens(&self.issuers)?;
+        check_feeds(&self.issuers, &self.feeds)?;
         for (name, requirement) in routes.requirements() {
             check_sense(&name, requirement)?;
         }
@@ -206,6 +207,22 @@ fn check_identities(issuers: &[Issuer]) -> Result<(), ConfigError> {
                     return Err(ConfigError::DuplicateIssuer(identifier.to_string()));
                 }
             }
+        }
+    }
+    Ok(())
+}
+
+/// What a feed says must be able to count: its issuer is the one that it is followed for, byte for byte.
+fn check_feeds(issuers: &[Issuer], of_all: &[(Arc<dyn RevocationFeed>, FeedPolicy)]) -> Result<(), ConfigError> {
+    let of_one =
+        issuers.iter().filter_map(|issuer| issuer.feed.as_ref().map(|feed| (feed, std::slice::from_ref(issuer))));
+    for ((feed, _), heard_for) in of_one.chain(of_all.iter().map(|feed| (feed, issuers))) {
+        let is_theirs =
+            |issuer: &Issuer, of: &str| issuer.identifier.as_deref().is_none_or(|identifier| identifier == of);
+        if let Some(of) = feed.issuer()
+            && !heard_for.iter().any(|issuer| is_theirs(issuer, of))
+        {
+            return Err(ConfigError::ForeignFeed { feed: feed.label(), issuer: of.to_owned() });
         }
     }
     Ok(())

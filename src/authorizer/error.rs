@@ -79,6 +79,14 @@ pub enum ConfigError {
     /// A feed for all issuers that cannot be followed.
     #[error("a revocation feed")]
     RevocationFeed(#[source] IssuerError),
+    /// A feed that speaks of tokens which are not accepted, and of none that are.
+    #[error("the revocation feed {feed:?} speaks of tokens of {issuer:?}, which it is not followed for")]
+    ForeignFeed {
+        /// How it is called.
+        feed: String,
+        /// The issuer of whose tokens it speaks.
+        issuer: String,
+    },
     /// More feeds than can be told apart.
     #[error("{0} revocation feeds; at most 200 can be followed")]
     TooManyFeeds(usize),

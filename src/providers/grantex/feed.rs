@@ -215,6 +215,10 @@ impl RevocationFeed for GrantexFeed {
         self.name.to_string()
     }
 
+    fn issuer(&self) -> Option<&str> {
+        Some(&self.issuer)
+    }
+
     fn snapshot(&self, max_events: usize) -> FeedAnswer {
         Box::pin(self.clone().read_snapshot(max_events))
     }

@@ -52,6 +52,12 @@ pub trait RevocationFeed: Send + Sync + fmt::Debug + 'static {
     /// suspended is lifted where it is followed no more and another of its name is heard.
     fn label(&self) -> String;
 
+    /// The one issuer, by its identifier, of whose tokens it speaks; `None` where that is not known beforehand. A feed of
+    /// another issuer than those that are configured would be heard and count for nothing: it is refused at start-up.
+    fn issuer(&self) -> Option<&str> {
+        None
+    }
+
     /// All that counts now, of at most so many events; a feed that has more stops reading with [`FeedError::TooLarge`].
     /// The future may be dropped at any time; that is how its time is bounded.
     fn snapshot(&self, max_events: usize) -> FeedAnswer;

@@ -13,7 +13,7 @@ use line::InProcess;
 use portcullis::{
     Authorizer, Issuer, RejectionKind, RouteTable, Unlisted,
     issuer::Connection,
-    providers::grantex::GrantexFeed,
+    providers::grantex::{Grantex, GrantexClient, GrantexFeed},
     status::FeedPolicy,
     testing::{ManualClock, TestIssuer, TokenBuilder},
 };
@@ -211,5 +211,38 @@ async fn an_action_that_we_do_not_know_suspends_until_a_snapshot_knows_better() 
         world.seconds(seconds).await;
         world.server.say("event: revocation\ndata: {}\n\n");
         assert_eq!(world.check(&token).await, expected);
+    }
+}
+
+#[tokio::test]
+async fn a_feed_about_tokens_of_another_issuer_is_refused_at_start_up_threat_32() {
+    let connection = || Connection::over(InProcess(Server::new(&ManualClock::new())));
+    let client = GrantexClient::new("https://api.grantex.dev", KEY, connection()).unwrap();
+    let built = |issuer: Issuer, of_all: Option<GrantexFeed>| {
+        let routes = RouteTable::builder().otherwise(Unlisted::Authenticated).unwrap();
+        let builder = Authorizer::builder().issuer(issuer).routes(routes);
+        let builder = match of_all {
+            Some(feed) => builder.revocation_feed(feed, FeedPolicy::default()),
+            None => builder,
+        };
+        builder.build().map(drop).map_err(|error| error.to_string())
+    };
+    let grantex = || Grantex::at("https://api.grantex.dev").unwrap();
+    let renamed = || grantex().issuer("https://auth.example").audience("a");
+    let other = || GrantexFeed::at("https://api.grantex.dev", KEY, "https://auth.example/", connection()).unwrap();
+    let policy = FeedPolicy::default;
+    let wrong = |of: &str| {
+        Err(format!(
+            "the revocation feed \"grantex https://api.grantex.dev\" speaks of tokens of {of:?}, which it is not followed for"
+        ))
+    };
+    // As one issuer's own feed, and as one for all.
+    for (issuer, feed, expected) in [
+        (grantex().audience("a"), client.revocation_feed(), Ok(())),
+        (renamed(), client.revocation_feed(), wrong("https://grantex.dev")),
+        (renamed(), other(), wrong("https://auth.example/")),
+    ] {
+        assert_eq!(built(issuer.clone().revocation_feed(feed.clone(), policy()), None), expected);
+        assert_eq!(built(issuer, Some(feed)), expected);
     }
 }

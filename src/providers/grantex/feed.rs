@@ -41,7 +41,8 @@ const STREAM: &str = "/v1/revocations/stream";
 ///
 /// | the feed says | and that comes to |
 /// |---|---|
-/// | `revoked`, `suspended`, `resumed` | the same of that grant |
+/// | `revoked`, `suspended` | the same of that grant, at once |
+/// | `resumed` | the same, with the next heartbeat, unless the log says until then that it was suspended again |
 /// | `token_revoked` | that token is revoked |
 /// | another action | that grant is suspended, until it is resumed or a snapshot does not name it any more |
 /// | an entry that names neither | a malformed message |

@@ -163,6 +163,30 @@ async fn a_suspension_is_lifted_and_a_revocation_is_not_threat_14() {
 }
 
 #[tokio::test]
+async fn what_is_read_again_lifts_no_suspension_that_still_stands_threat_16() {
+    let world = World::new(By::Stream).await;
+    let token = world.token("1", "g1", None);
+    for action in ["suspended", "resumed", "suspended"] {
+        world.server.grant(action, "g1");
+        world.seconds(1).await;
+    }
+    assert_eq!(world.check(&token).await, INVALID);
+    // The next connection begins a minute before, and comes as far as the second entry.
+    world.server.stall_after(Some(2));
+    world.server.cut();
+    world.seconds(1).await;
+    assert_eq!(world.server.asked().last().unwrap(), "/stream?since=0");
+    assert_eq!(world.check(&token).await, INVALID, "suspended, and nobody has lifted that");
+    // Nor does it behind a snapshot.
+    world.seconds(30).await;
+    assert_eq!(world.check(&token).await, INVALID);
+    world.server.stall_after(None);
+    world.server.grant("resumed", "g1");
+    world.seconds(40).await;
+    assert_eq!(world.check(&token).await, OK);
+}
+
+#[tokio::test]
 async fn what_was_revoked_before_comes_with_the_snapshot_however_many_pages_it_has() {
     for by in [By::Stream, By::LongPoll] {
         let world = World::after(by, |server| {

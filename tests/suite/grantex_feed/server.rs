@@ -39,6 +39,9 @@ struct State {
     fault: Option<(StatusCode, Option<&'static str>)>,
     /// What the pages of snapshots are turned into, or the last one alone.
     change: Option<(Change, bool)>,
+    /// Streams say what happened up to this number, and then nothing more.
+    stalls_after: Option<u64>,
+    stalled: Vec<Stream>,
     asked: Vec<String>,
 }
 
@@ -167,6 +170,12 @@ impl Server {
         self.state().fault = fault.map(|(status, retry)| (StatusCode::from_u16(status).unwrap(), retry));
     }
 
+    pub fn stall_after(&self, seq: Option<u64>) {
+        let mut state = self.state();
+        state.stalls_after = seq;
+        state.stalled.clear();
+    }
+
     pub fn change_snapshots(&self, change: fn(&mut Value)) {
         self.state().change = Some((change, false));
     }
@@ -268,6 +277,12 @@ impl State {
     fn open(&mut self, since: u64, now: u64) -> mpsc::UnboundedReceiver<Bytes> {
         let (sender, receiver) = mpsc::unbounded_channel();
         let mut stream = Stream { sender, cursor: since };
+        if let Some(last) = self.stalls_after {
+            let entries = self.database.read(since, usize::MAX).into_iter();
+            entries.filter(|entry| entry["seq"].as_u64() <= Some(last)).all(|entry| stream.entry(&entry));
+            self.stalled.push(stream);
+            return receiver;
+        }
         self.database.read(since, usize::MAX).iter().all(|entry| stream.entry(entry));
         stream.say("ready", &json!({ "cursor": stream.cursor, "serverTime": text(now) }));
         self.streams.push(stream);

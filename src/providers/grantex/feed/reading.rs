@@ -3,9 +3,12 @@
 //! The numbers of the log do not come in their order: those of two transactions may be written the wrong way round, and
 //! the log says that it has been read up to a number only when nothing below it can follow any more. So what is handed on
 //! is numbered here, and beside its number a position says from where the log may be read again.
+//!
+//! What is read again may be older than what we know: that a grant was resumed counts when the log has been read to its
+//! end, and nothing later there says otherwise.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -16,7 +19,7 @@ use std::{
 use super::entry::Entry;
 use crate::{
     clock::UnixTime,
-    status::{Cursor, FeedError, FeedMessage},
+    status::{Cursor, FeedError, FeedMessage, Revocation, RevocationEvent, RevocationTarget},
 };
 
 /// The greatest number that the log can write (JSON as JavaScript reads it).
@@ -25,8 +28,11 @@ const GREATEST: u64 = (1 << 53) - 1;
 /// So long after an entry was written, none with a lower number appears any more. The log itself counts on 15 seconds.
 const SETTLED: Duration = Duration::from_secs(60);
 
-/// So many entries are recognised when they are repeated; others are handed on again, which changes nothing.
+/// So many entries are recognised when they are repeated; of others, what revokes and suspends is handed on again.
 const MOST_SEEN: usize = 65_536;
+
+/// So many may be resumed before the log says that it was read.
+const MOST_RESUMED: usize = 65_536;
 
 /// From where the log may be read again: an entry below which nothing is to come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -87,6 +93,12 @@ pub(super) struct Reading {
     candidate: Option<(Anchor, UnixTime)>,
     /// By their numbers, the marks of what was read.
     seen: BTreeMap<u64, u32>,
+    /// What was read up to here would not be recognised.
+    forgotten: u64,
+    /// What was resumed since the log last said that it was read, and by which number.
+    resumed: HashMap<RevocationTarget, (u64, Revocation)>,
+    /// By which number what was last suspended, of the numbers that are not forgotten.
+    suspended: HashMap<RevocationTarget, u64>,
     /// The greatest number that was read.
     greatest: u64,
     /// Up to where the log has said that it was read.
@@ -106,6 +118,9 @@ impl Reading {
             anchor: start,
             candidate: None,
             seen: BTreeMap::new(),
+            forgotten: 0,
+            resumed: HashMap::new(),
+            suspended: HashMap::new(),
             greatest: start.seq,
             announced: start.since(),
         })
@@ -116,7 +131,7 @@ impl Reading {
         self.announced
     }
 
-    /// The message for an entry; `None` where it is a repetition.
+    /// The message for an entry; `None` where it is a repetition, or is to wait for the end of the log.
     pub(super) fn entry(&mut self, entry: &Entry) -> Result<Option<FeedMessage>, FeedError> {
         let (seq, mark) = (Anchor::at(entry.seq)?.seq, entry.mark());
         if std::mem::take(&mut self.awaits_start) {
@@ -126,21 +141,48 @@ impl Reading {
         if seq <= self.start.seq {
             return Err(FeedError::Gap);
         }
-        match self.seen.insert(seq, mark) {
-            Some(same) if same == mark => return Ok(None),
-            Some(_) => return Err(FeedError::Gap),
-            None => {}
+        let known = self.seen.insert(seq, mark);
+        if known.is_some_and(|known| known != mark) {
+            return Err(FeedError::Gap);
         }
         let event = entry.event(&self.issuer)?;
+        if known.is_some() {
+            return Ok(None);
+        }
         self.greatest = self.greatest.max(seq);
         if let Some(written) = entry.at {
             self.settle(Anchor { seq, mark }, written);
         }
         while self.seen.len() > MOST_SEEN {
-            self.seen.pop_first();
+            self.forgotten = self.seen.pop_first().map_or(self.forgotten, |(seq, _)| self.forgotten.max(seq));
         }
+        match event {
+            // It may have been handed on before, and who knows what came after it.
+            RevocationEvent::Resumed(_) if seq <= self.forgotten => Ok(None),
+            RevocationEvent::Resumed(about) => {
+                self.resumed.insert(about.target().clone(), (seq, about));
+                if self.resumed.len() > MOST_RESUMED { Err(FeedError::Gap) } else { Ok(None) }
+            }
+            event => {
+                if let RevocationEvent::Suspended(about) = &event {
+                    self.suspend(seq, about);
+                }
+                Ok(Some(self.event(event)))
+            }
+        }
+    }
+
+    fn suspend(&mut self, seq: u64, about: &Revocation) {
+        let last = self.suspended.entry(about.target().clone()).or_default();
+        *last = seq.max(*last);
+        if self.suspended.len() > 2 * MOST_SEEN {
+            self.suspended.retain(|_, last| *last > self.forgotten);
+        }
+    }
+
+    fn event(&mut self, event: RevocationEvent) -> FeedMessage {
         let previous = std::mem::replace(&mut self.last, self.numbers.next(self.anchor));
-        Ok(Some(FeedMessage::event(event, previous, self.last)))
+        FeedMessage::event(event, previous, self.last)
     }
 
     /// Moves the anchor on, with the time that entries are written at, and not beyond what the log says is complete.
@@ -149,6 +191,8 @@ impl Reading {
             Some((candidate, then)) if written >= then.saturating_add(SETTLED) && candidate.seq <= self.announced => {
                 self.anchor = candidate;
                 self.seen = self.seen.split_off(&candidate.seq.saturating_add(1));
+                self.forgotten = self.forgotten.max(candidate.seq);
+                self.suspended.retain(|_, last| *last > self.forgotten);
             }
             None => {}
             Some(_) => return,
@@ -158,15 +202,21 @@ impl Reading {
         }
     }
 
-    /// The message for the log's word that it was read up to this number, at that time.
-    pub(super) fn beat(&mut self, read_up_to: u64, at: Option<UnixTime>) -> Result<FeedMessage, FeedError> {
+    /// The messages for the log's word that it was read up to this number, at that time: what was resumed is so now.
+    pub(super) fn beat(&mut self, read_up_to: u64, at: Option<UnixTime>) -> Result<Vec<FeedMessage>, FeedError> {
         let at = at.ok_or(FeedError::Malformed("no time at which the log was read"))?;
         // Less than it said before: it was restored from a copy. More than we were given: something was lost.
         if self.awaits_start || !(self.announced..=self.greatest).contains(&read_up_to) {
             return Err(FeedError::Gap);
         }
         self.announced = read_up_to;
-        Ok(FeedMessage::heartbeat(self.last).as_of(at))
+        let mut resumed: Vec<_> = self.resumed.drain().map(|(_, resumed)| resumed).collect();
+        resumed.sort_unstable_by_key(|(seq, _)| *seq);
+        resumed.retain(|(seq, about)| self.suspended.get(about.target()).is_none_or(|last| last < seq));
+        let events = resumed.into_iter().map(|(_, about)| self.event(RevocationEvent::Resumed(about)));
+        let mut messages: Vec<_> = events.collect();
+        messages.push(FeedMessage::heartbeat(self.last).as_of(at));
+        Ok(messages)
     }
 }
 

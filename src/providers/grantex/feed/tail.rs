@@ -27,7 +27,7 @@ pub(super) fn tail(feed: GrantexFeed, after: Cursor) -> FeedMessages {
             || Source::Stream { body: None, events: Events::default() },
             |wait| Source::Questions(Questions { wait, ..Questions::default() }),
         );
-        Tail { feed, reading, source }
+        Tail { feed, reading, source, ready: VecDeque::new() }
     });
     Box::pin(stream::try_unfold(tail, |tail| async move {
         let mut tail = tail?;
@@ -40,6 +40,8 @@ struct Tail {
     feed: GrantexFeed,
     reading: Reading,
     source: Source,
+    /// What is to be handed on before anything else is read.
+    ready: VecDeque<FeedMessage>,
 }
 
 enum Source {
@@ -66,39 +68,50 @@ struct Questions {
 
 impl Tail {
     async fn next(&mut self) -> Result<Option<FeedMessage>, FeedError> {
-        let Self { feed, reading, source } = self;
-        match source {
-            Source::Questions(questions) => questions.next(feed, reading).await.map(Some),
-            Source::Stream { body, events } => loop {
-                while let Some(event) = events.next().map_err(|_| FeedError::Malformed("an event without end"))? {
-                    if let Some(message) = said(&event, reading)? {
-                        return Ok(Some(message));
+        let Self { feed, reading, source, ready } = self;
+        loop {
+            if let Some(message) = ready.pop_front() {
+                return Ok(Some(message));
+            }
+            match source {
+                Source::Questions(questions) => questions.next(feed, reading, ready).await?,
+                Source::Stream { body, events } => {
+                    if let Some(event) = events.next().map_err(|_| FeedError::Malformed("an event without end"))? {
+                        said(&event, reading, ready)?;
+                        continue;
+                    }
+                    let body = match body {
+                        Some(body) => body,
+                        None => body.insert(feed.open(reading.announced()).await?),
+                    };
+                    // Of a server that says nothing but nonsense without end, others are to get their turn.
+                    tokio::task::yield_now().await;
+                    match body.next().await {
+                        Some(piece) => events.arrived(piece.map_err(|error| super::unavailable(&error))?),
+                        None => return Ok(None),
                     }
                 }
-                let body = match body {
-                    Some(body) => body,
-                    None => body.insert(feed.open(reading.announced()).await?),
-                };
-                // Of a server that says nothing but nonsense without end, others are to get their turn.
-                tokio::task::yield_now().await;
-                match body.next().await {
-                    Some(piece) => events.arrived(piece.map_err(|error| super::unavailable(&error))?),
-                    None => return Ok(None),
-                }
-            },
+            }
         }
     }
 }
 
-/// The message for what a stream said. An event of another name is none of ours: what a heartbeat then announces, and was
+/// The messages for what a stream said. An event of another name is none of ours: what a heartbeat then announces, and was
 /// not given to us, is missed.
-fn said(event: &Event, reading: &mut Reading) -> Result<Option<FeedMessage>, FeedError> {
+fn said(event: &Event, reading: &mut Reading, ready: &mut VecDeque<FeedMessage>) -> Result<(), FeedError> {
     match &*event.name {
-        b"revocation" => reading.entry(&read(event)?),
-        b"ready" => read(event).and_then(|beat: Beat| reading.beat(beat.cursor, beat.server_time)).map(Some),
-        b"heartbeat" => read(event).and_then(|beat: Beat| reading.beat(beat.cursor, beat.fresh_at)).map(Some),
-        _ => Ok(None),
+        b"revocation" => ready.extend(reading.entry(&read(event)?)?),
+        b"ready" => {
+            let beat: Beat = read(event)?;
+            ready.extend(reading.beat(beat.cursor, beat.server_time)?);
+        }
+        b"heartbeat" => {
+            let beat: Beat = read(event)?;
+            ready.extend(reading.beat(beat.cursor, beat.fresh_at)?);
+        }
+        _ => {}
     }
+    Ok(())
 }
 
 fn read<T: DeserializeOwned>(event: &Event) -> Result<T, FeedError> {
@@ -106,18 +119,21 @@ fn read<T: DeserializeOwned>(event: &Event) -> Result<T, FeedError> {
 }
 
 impl Questions {
-    async fn next(&mut self, feed: &GrantexFeed, reading: &mut Reading) -> Result<FeedMessage, FeedError> {
-        loop {
-            while let Some(entry) = self.entries.pop_front() {
-                if let Some(message) = reading.entry(&entry)? {
-                    return Ok(message);
-                }
-            }
-            if let Some((cursor, at)) = self.end.take() {
-                return reading.beat(cursor, at);
-            }
+    /// Reads on, by one entry or one answer.
+    async fn next(
+        &mut self,
+        feed: &GrantexFeed,
+        reading: &mut Reading,
+        ready: &mut VecDeque<FeedMessage>,
+    ) -> Result<(), FeedError> {
+        if let Some(entry) = self.entries.pop_front() {
+            ready.extend(reading.entry(&entry)?);
+        } else if let Some((cursor, at)) = self.end.take() {
+            ready.extend(reading.beat(cursor, at)?);
+        } else {
             self.ask(feed, reading).await?;
         }
+        Ok(())
     }
 
     async fn ask(&mut self, feed: &GrantexFeed, reading: &Reading) -> Result<(), FeedError> {

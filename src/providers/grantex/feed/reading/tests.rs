@@ -30,7 +30,8 @@ fn from(entry: &Entry) -> (Numbers, Cursor, Reading) {
 }
 
 fn beat(reading: &mut Reading, cursor: u64) -> Result<Cursor, FeedError> {
-    reading.beat(cursor, Some(UnixTime::from_secs(5))).map(|message| message.cursor())
+    let messages = reading.beat(cursor, Some(UnixTime::from_secs(5)))?;
+    Ok(messages.last().expect("a heartbeat").cursor())
 }
 
 #[test]
@@ -102,7 +103,7 @@ fn nothing_is_proved_without_a_time() {
     reading.entry(&entry(9, 0)).unwrap();
     assert!(matches!(reading.beat(9, None), Err(FeedError::Malformed(_))));
     let proof = reading.beat(9, Some(UnixTime::from_secs(7))).unwrap();
-    assert_eq!(proof, FeedMessage::heartbeat(proof.cursor()).as_of(UnixTime::from_secs(7)));
+    assert_eq!(proof, [FeedMessage::heartbeat(proof[0].cursor()).as_of(UnixTime::from_secs(7))]);
 }
 
 #[test]
@@ -153,6 +154,21 @@ fn what_is_remembered_of_a_log_is_bounded() {
         reading.entry(&entry(seq, 1001)).unwrap();
     }
     assert_eq!(reading.seen.len(), MOST_SEEN);
+    let suspended = |seq: u64, seconds: u64| {
+        let mut entry = of("suspended", seq, &format!("g{seq}"));
+        entry.at = Some(UnixTime::from_secs(1_900_000_000 + seconds));
+        entry
+    };
+    let mut reading = beginning();
+    for seq in 1..1000 {
+        reading.entry(&suspended(seq, seq)).unwrap();
+        beat(&mut reading, seq).unwrap();
+    }
+    assert!(reading.suspended.len() <= 121, "{}", reading.suspended.len());
+    for seq in 1000..1000 + 2 * most {
+        reading.entry(&suspended(seq, 1001)).unwrap();
+    }
+    assert!(reading.suspended.len() <= 2 * MOST_SEEN);
 }
 
 #[test]
@@ -171,4 +187,100 @@ fn a_position_that_is_none_of_ours_is_a_gap() {
     let mut reading = Reading::after(numbers.next(Anchor::default()), &numbers, "i").unwrap();
     assert_eq!(reading.entry(&entry(0, 0)), Err(FeedError::Gap), "no number of a log");
     assert!(matches!(reading.entry(&entry(GREATEST + 1, 0)), Err(FeedError::Malformed(_))));
+}
+
+/// Something happened to a grant.
+fn of(action: &str, seq: u64, grant: &str) -> Entry {
+    let at = "2030-03-17T17:46:40Z";
+    serde_json::from_value(json!({ "seq": seq, "action": action, "grantId": grant, "jti": null, "at": at })).unwrap()
+}
+
+/// The start, with nothing before it.
+fn beginning() -> Reading {
+    let numbers = Numbers::default();
+    Reading::after(numbers.next(Anchor::default()), &numbers, "i").unwrap()
+}
+
+/// The grants that a beat says were resumed.
+fn resumed_by_a_beat(reading: &mut Reading) -> Vec<RevocationEvent> {
+    let last = reading.last;
+    let greatest = reading.greatest;
+    let messages = reading.beat(greatest, Some(UnixTime::from_secs(5))).unwrap();
+    let (beat, events) = messages.split_last().unwrap();
+    assert!(beat.is_heartbeat() && beat.cursor() == reading.last);
+    let mut previous = last;
+    let mut read = Vec::new();
+    for message in events {
+        let event = ["a", "b", "c"].map(|grant| RevocationEvent::Resumed(of_grant(grant)));
+        let event =
+            event.into_iter().find(|event| *message == FeedMessage::event(event.clone(), previous, message.cursor()));
+        read.push(event.expect("a grant that is resumed, and follows what came before"));
+        previous = message.cursor();
+    }
+    read
+}
+
+fn of_grant(grant: &str) -> Revocation {
+    Revocation::grant(Some("i"), grant).revoked_at(UnixTime::from_secs(1_900_000_000))
+}
+
+#[test]
+fn what_is_resumed_waits_for_the_end_of_the_log_and_for_what_came_later_threat_16() {
+    type Row = (&'static [(&'static str, u64)], bool);
+    let rows: [Row; 9] = [
+        (&[("resumed", 1)], true),
+        (&[("suspended", 1), ("resumed", 2)], true),
+        (&[("resumed", 1), ("suspended", 2)], false),
+        (&[("suspended", 1), ("resumed", 2), ("suspended", 3), ("resumed", 4)], true),
+        // As they may arrive: what was written later counts.
+        (&[("resumed", 2), ("suspended", 1)], true),
+        (&[("suspended", 2), ("resumed", 1)], false),
+        (&[("resumed", 4), ("suspended", 3), ("suspended", 2)], true),
+        (&[("suspended", 1), ("resumed", 2), ("suspended", 1), ("resumed", 2)], true),
+        (&[("resumed", 1), ("burnt", 2)], false),
+    ];
+    for (entries, is_resumed) in rows {
+        let mut reading = beginning();
+        for (action, seq) in entries {
+            let message = reading.entry(&of(action, *seq, "a")).unwrap();
+            assert!(message.is_none() || *action != "resumed", "{entries:?}");
+            reading.entry(&of("suspended", 100 + seq, "other")).unwrap();
+            assert!(reading.suspended.len() <= 2);
+        }
+        let expected: &[_] = if is_resumed { &[RevocationEvent::Resumed(of_grant("a"))] } else { &[] };
+        assert_eq!(resumed_by_a_beat(&mut reading), expected, "{entries:?}");
+        assert_eq!(resumed_by_a_beat(&mut reading), [], "once");
+    }
+    let mut reading = beginning();
+    for (seq, grant) in [(3, "c"), (1, "a"), (2, "b")] {
+        reading.entry(&of("resumed", seq, grant)).unwrap();
+    }
+    let all = ["a", "b", "c"].map(|grant| RevocationEvent::Resumed(of_grant(grant)));
+    assert_eq!(resumed_by_a_beat(&mut reading), all);
+}
+
+#[test]
+fn what_may_be_a_repetition_resumes_nothing() {
+    let mut reading = beginning();
+    reading.entry(&of("resumed", 1, "a")).unwrap();
+    assert_eq!(resumed_by_a_beat(&mut reading).len(), 1);
+    reading.entry(&of("suspended", 2, "a")).unwrap();
+    let most = u64::try_from(MOST_SEEN).unwrap();
+    let mut filler = of("suspended", 0, "b");
+    for seq in 3..=most + 2 {
+        filler.seq = seq;
+        reading.entry(&filler).unwrap();
+    }
+    // The first two would not be recognised any more; the third is.
+    assert_eq!(reading.entry(&of("resumed", 1, "a")), Ok(None));
+    assert_eq!(resumed_by_a_beat(&mut reading), []);
+}
+
+#[test]
+fn no_more_is_resumed_than_can_be_remembered_threat_20() {
+    let mut reading = beginning();
+    for seq in 1..=u64::try_from(MOST_RESUMED).unwrap() {
+        reading.entry(&of("resumed", seq, &format!("g{seq}"))).unwrap();
+    }
+    assert_eq!(reading.entry(&of("resumed", 1 << 20, "one more")), Err(FeedError::Gap));
 }

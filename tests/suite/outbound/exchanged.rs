@@ -191,6 +191,18 @@ async fn what_was_exchanged_ends_with_the_subject_token() {
 }
 
 #[tokio::test]
+async fn what_was_exchanged_is_renewed_while_it_is_used() {
+    let world = World::new(100);
+    let end = ManualClock::START.as_secs() + 60 * 60;
+    for subject in [SubjectToken::new("ann"), SubjectToken::new("bob").expires_at(UnixTime::from_secs(end))] {
+        let before = world.server.asked();
+        assert!(get(&world.token, subject.clone()).await.is_ok());
+        world.advance(9 * MINUTE + SECOND).await;
+        assert_eq!(world.server.asked() - before, 2, "nobody waits for it");
+    }
+}
+
+#[tokio::test]
 async fn what_ends_with_the_subject_token_is_not_renewed_towards_its_end_threat_22() {
     let world = World::new(100);
     let end = ManualClock::START.as_secs() + 15 * 60;
@@ -211,6 +223,11 @@ async fn no_more_callers_are_remembered_than_was_said_threat_22() {
     // Each one that is remembered waits to be renewed.
     world.clock.settle().await;
     assert!(world.clock.sleepers() <= 200, "{}", world.clock.sleepers());
+    let ann = get(&world.token, SubjectToken::new("ann")).await.unwrap();
+    for at in 2000..4000 {
+        world.get(&format!("caller-{at}")).await.unwrap();
+    }
+    assert!(world.token.refused(&ann), "there is another to be had, though this one is forgotten");
     let asked = world.server.asked();
     for at in 0..1000 {
         world.get(&format!("caller-{at}")).await.unwrap();

@@ -1,5 +1,6 @@
 //! Refresh tokens that rotate, and stores that fail → which one is sent, which one is stored, and when.
 
+mod answers;
 mod cut_short;
 mod script;
 

@@ -1,4 +1,4 @@
-//! Owners and runtimes that end or stand still, and answers of no use → the refresh tokens that are known afterwards.
+//! Owners and runtimes that end or stand still, and tries that are taken over → the refresh tokens that are known afterwards.
 
 use super::*;
 
@@ -70,26 +70,17 @@ fn a_refresh_token_is_not_sent_again_while_a_runtime_that_stands_still_has_it() 
 }
 
 #[tokio::test]
-async fn a_new_refresh_token_counts_also_where_the_rest_of_the_answer_is_of_no_use() {
-    for useless in [
-        r#""access_token":"a0","token_type":"DPoP""#,
-        r#""access_token":"a 0","token_type":"Bearer""#,
-        r#""access_token":"a0","token_type":"Bearer","expires_in":-1"#,
-        r#""access_token":"a0","token_type":"Bearer","scope":["a"]"#,
-        r#""access_token":"a0","token_type":"Bearer","expires_in":0"#,
-    ] {
-        let server = Scripted::default();
-        let (clock, both) = (ManualClock::new(), Both::new());
-        let connection = Connection::over(server.clone()).clock(clock.clone());
-        let client = TokenClient::at("https://idp.example/token", ClientAuthentication::post("c", "s3cret"));
-        let token = RefreshedToken::new("r0", client.start(&connection).unwrap(), both.clone(), &connection);
-        server.then(200, format!(r#"{{{useless},"refresh_token":"r1"}}"#));
-        assert!(get(&token).await.is_err(), "{useless}");
-        clock.advance(11 * MINUTE);
-        server.then(200, r#"{"access_token":"a1","token_type":"bearer"}"#);
-        assert_eq!(text(&get(&token).await.unwrap()), "a1");
-        let sent: Vec<_> = server.sent().into_iter().map(|sent| sent.body).collect();
-        assert!(sent[1].contains("refresh_token=r1"), "{useless}: {sent:?}");
-        assert_eq!(both.happened(), "stored r1");
+async fn only_the_newest_refresh_token_is_tried_again() {
+    let world = World::new();
+    world.both.store(Store::Fails);
+    let first = get(&world.token).await.unwrap();
+    assert!(world.token.refused(&first));
+    assert_eq!(world.get().await.unwrap(), "a1");
+    assert_eq!(world.both.happened(), "use r0, failed r1, use r1, failed r2");
+    let mut at = Vec::new();
+    for second in 1..=63 {
+        world.advance(SECOND).await;
+        at.extend((world.both.happened() == "failed r2").then_some(second));
     }
+    assert_eq!(at, [1, 3, 7, 15, 31, 63]);
 }

@@ -29,6 +29,9 @@ const ISSUER: &str = "https://grantex.dev";
 /// with [`token_type`](Issuer::token_type) `AccessTokenJwt`, those of 0.6 alone. One that lacks a claim of its generation, or
 /// that contradicts itself, is refused with 401: see [`GrantexClaims`].
 ///
+/// An agent's tokens are revoked by its grants. A [`Revocation::actor`](crate::status::Revocation::actor) finds those that were
+/// passed on by that agent, where `act` names it, and not those that it holds: its `act.sub` is the *previous* actor.
+///
 /// A token of 0.6 that is bound to an agent's key (`cnf`) is refused: it is no Bearer.
 #[derive(Clone, Debug)]
 #[must_use = "say whom tokens must be meant for"]

@@ -36,7 +36,8 @@ impl GrantexClient {
     /// ```
     ///
     /// A refresh whose answer was lost is repeated with the same idempotency key, as by [`refresh`](Self::refresh). After a
-    /// 400 the refresh token is not sent any more: it is used, over, or its grant was revoked.
+    /// 400 the refresh token is not sent any more: it is used, over, or its grant was revoked; or else suspended, which the
+    /// status does not tell apart. Once that is resumed, a new session with what the store holds goes on.
     #[must_use]
     pub fn session(
         &self,

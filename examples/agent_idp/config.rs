@@ -4,12 +4,12 @@
 //! |---|---|
 //! | `PORT` | default 3000; 0 picks a free one |
 //! | `DATA_DIR` | where agents, hashed secrets, the signing key, counters and revocations are kept, by one process at a time; unset: in memory |
-//! | `ADMIN_CLIENT_ID` | an agent that may do everything, made where there is none of that name; unset: one is made up where there is no agent at all |
+//! | `ADMIN_CLIENT_ID` | an agent that may do everything, by a name of visible ASCII characters, made where there is none of that name; unset: one is made up where there is no agent at all |
 //! | `ADMIN_CLIENT_SECRET` | its secret when it is made; unset: made up |
 //! | `MONTHLY_LIMIT` | how many tokens an agent gets in a calendar month (UTC), default 10000 |
 //!
 //! An empty variable counts as unset. An agent that is there already keeps its secret, whatever the variables say: what was
-//! rotated out must not come back with a restart.
+//! rotated out must not come back with a restart. Where they say another, this is logged.
 
 use std::{
     env::{self, VarError},
@@ -47,6 +47,9 @@ impl Config {
         }
         config.data_dir = environment("DATA_DIR")?.map(PathBuf::from);
         config.admin_client_id = environment("ADMIN_CLIENT_ID")?;
+        if let Some(id) = config.admin_client_id.as_ref().filter(|id| !id.bytes().all(|byte| byte.is_ascii_graphic())) {
+            return Err(format!("ADMIN_CLIENT_ID={id:?} has to be visible ASCII characters"));
+        }
         config.admin_client_secret = environment("ADMIN_CLIENT_SECRET")?.map(Secret::chosen);
         if config.admin_client_secret.is_some() && config.admin_client_id.is_none() {
             return Err("ADMIN_CLIENT_SECRET is a secret of nobody: ADMIN_CLIENT_ID is not set".to_owned());

@@ -107,13 +107,21 @@ fn missing_admin<I>(
     agents: &[(Agent, I)],
     now: u64,
 ) -> Result<Option<(Agent, FirstAdmin)>, Box<dyn Error>> {
-    let client_id = match &config.admin_client_id {
-        Some(id) if agents.iter().any(|(agent, _)| agent.id == *id) => return Ok(None),
+    let named = config.admin_client_id.as_ref();
+    let is_there = named.and_then(|id| agents.iter().map(|(agent, _)| agent).find(|agent| agent.id == *id));
+    let chosen = config.admin_client_secret.as_ref();
+    if let Some(admin) = is_there {
+        if chosen.is_some_and(|secret| !admin.secret.is_of(secret.expose())) {
+            tracing::warn!("the agent of ADMIN_CLIENT_ID is there already, and its secret is not ADMIN_CLIENT_SECRET");
+        }
+        return Ok(None);
+    }
+    let client_id = match named {
         Some(id) => id.clone(),
         None if agents.is_empty() => Uuid::new_v4().to_string(),
         None => return Ok(None),
     };
-    let (secret, made_up_secret) = match &config.admin_client_secret {
+    let (secret, made_up_secret) = match chosen {
         Some(chosen) => (chosen.clone(), None),
         None => {
             let made_up = Secret::random()?;

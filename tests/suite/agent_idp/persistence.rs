@@ -85,15 +85,19 @@ async fn the_admin_of_the_variables_is_made_once_and_never_changed() {
     };
     let service = start(&chosen).await;
     let by = service.token(&chosen).await;
+    assert!(!service.stop().await.stderr.contains("ADMIN_CLIENT_SECRET"));
+
+    let service = start(&chosen).await;
     let rotated = service.manage(&by, &chosen, "credentials").await.json();
     let new = Credentials { secret: rotated["client_secret"].as_str().unwrap().to_owned(), ..chosen.clone() };
-    service.stop().await;
+    assert!(!service.stop().await.stderr.contains("ADMIN_CLIENT_SECRET"), "it is the same");
 
     // A secret that was rotated out does not come back with the variables that are still set.
     let service = start(&chosen).await;
     assert_eq!(service.ask_token(&chosen, &[]).await.status, StatusCode::UNAUTHORIZED);
     service.token(&new).await;
-    service.stop().await;
+    let log = service.stop().await.stderr;
+    assert!(log.contains("ADMIN_CLIENT_SECRET") && !log.contains("hush"), "{log}");
 
     // Whoever has locked himself out names another.
     let another = Credentials { id: "another".to_owned(), secret: "hush-2".to_owned() };
@@ -150,12 +154,16 @@ async fn what_is_kept_is_for_nobody_else_to_read_and_holds_no_secret() {
 async fn a_bad_configuration_is_an_error_that_names_it() {
     let file = File::new("idp-not-a-dir", "x");
     let inside = format!("{}/data", file.path());
-    let rows: [Refusal<'_>; 7] = [
+    let rows: [Refusal<'_>; 10] = [
         (&[("PORT", "http")], &["PORT", "http"]),
         (&[("MONTHLY_LIMIT", "many")], &["MONTHLY_LIMIT", "many"]),
         (&[("MONTHLY_LIMIT", "0")], &["MONTHLY_LIMIT", "0"]),
         (&[("MONTHLY_LIMIT", "-1")], &["MONTHLY_LIMIT", "-1"]),
         (&[("ADMIN_CLIENT_SECRET", "hush")], &["ADMIN_CLIENT_SECRET", "ADMIN_CLIENT_ID"]),
+        // It is printed on a line that others read.
+        (&[("ADMIN_CLIENT_ID", "a b")], &["ADMIN_CLIENT_ID=\"a b\""]),
+        (&[("ADMIN_CLIENT_ID", "a\nb")], &["ADMIN_CLIENT_ID=\"a\\nb\""]),
+        (&[("ADMIN_CLIENT_ID", "\u{e9}")], &["ADMIN_CLIENT_ID"]),
         (&[("DATA_DIR", file.path())], &["DATA_DIR", file.path()]),
         (&[("DATA_DIR", &inside)], &["DATA_DIR", &inside]),
     ];

@@ -41,6 +41,9 @@ const MAX_WEBHOOKS: usize = 100;
 /// More deliveries than these are not kept waiting: a receiver that is gone must not fill the memory.
 const MAX_PENDING: usize = 10_000;
 
+/// So many connections to one receiver at a time: one that hangs must not use up what the service can open.
+const AT_ONCE: usize = 4;
+
 /// Everybody who wants to be told.
 pub(crate) struct Webhooks {
     registered: Mutex<HashMap<String, Webhook>>,
@@ -53,6 +56,8 @@ struct Webhook {
     url: Url,
     kinds: Vec<&'static str>,
     secret: String,
+    /// Closed when it is removed.
+    turns: Arc<Semaphore>,
 }
 
 /// What is sent, however often.
@@ -62,6 +67,7 @@ struct Delivery {
     generation: Generation,
     url: Url,
     secret: String,
+    turns: Arc<Semaphore>,
     body: Bytes,
 }
 
@@ -86,13 +92,14 @@ pub(crate) async fn register(
         return Err(Refusal::new(StatusCode::PAYMENT_REQUIRED, "PLAN_LIMIT_EXCEEDED", message));
     }
     let answer = json!({ "id": id, "url": text, "events": kinds, "secret": secret, "createdAt": iso(now) });
-    registered.insert(id, Webhook { url, kinds, secret });
+    registered.insert(id, Webhook { url, kinds, secret, turns: Arc::new(Semaphore::new(AT_ONCE)) });
     Ok((StatusCode::CREATED, Json(answer)))
 }
 
 pub(crate) async fn remove(State(service): State<Service>, Named(id): Named) -> Result<StatusCode, Refusal> {
     let removed = service.0.webhooks.registered().remove(&id);
-    removed.map(|_| StatusCode::NO_CONTENT).ok_or(Refusal::not_found("Webhook not found"))
+    removed.ok_or(Refusal::not_found("Webhook not found"))?.turns.close();
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// Nobody gets this service to speak plain HTTP to a machine that only it can reach.
@@ -137,6 +144,7 @@ impl Webhooks {
                 generation,
                 url: webhook.url.clone(),
                 secret: webhook.secret.clone(),
+                turns: Arc::clone(&webhook.turns),
                 body: body.clone(),
             };
             #[expect(clippy::disallowed_methods, reason = "an example has no module for tasks")]
@@ -155,7 +163,11 @@ impl Webhooks {
 impl Delivery {
     async fn make(&self) {
         for wait in RETRIES.into_iter().map(Some).chain([None]) {
-            let is_delivered = self.attempt().await;
+            let is_delivered = match self.turns.acquire().await {
+                Ok(_turn) => self.attempt().await,
+                // It was removed.
+                Err(_) => return,
+            };
             match wait {
                 Some(wait) if !is_delivered => self.clock.sleep(Duration::from_secs(wait)).await,
                 _ => return,

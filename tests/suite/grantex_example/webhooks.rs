@@ -176,6 +176,47 @@ async fn what_has_arrived_is_not_sent_again() {
     }
 }
 
+#[tokio::test]
+async fn a_receiver_that_hangs_is_told_a_few_things_at_a_time_and_holds_up_no_other() {
+    let world = World::new(Generation::Current);
+    // It is connected to, and nobody answers.
+    let hangs = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    hangs.set_nonblocking(true).unwrap();
+    let url = format!("http://{}/hook", hangs.local_addr().unwrap());
+    world.post("/v1/webhooks", &json!({ "url": url, "events": ["grant.created"] })).await;
+    let mut receiver = Receiver::start(&[]).await;
+    register(&world, &receiver, &["grant.created"]).await;
+    for _ in 0..50 {
+        world.grant(&json!({})).await;
+    }
+    for _ in 0..50 {
+        receiver.next().await;
+    }
+    let connections = std::iter::from_fn(|| hangs.accept().ok()).count();
+    assert!((1..=4).contains(&connections), "{connections} at a time");
+}
+
+#[tokio::test]
+async fn a_webhook_that_is_removed_is_told_nothing_that_it_was_not_told_before() {
+    let world = World::new(Generation::Current);
+    let (mut removed, mut stays) = (Receiver::start(&[500]).await, Receiver::start(&[]).await);
+    let body = json!({ "url": removed.url, "events": ["grant.created"] });
+    let id = text(&world.post("/v1/webhooks", &body).await.json, "id");
+    world.grant(&json!({})).await;
+    removed.next().await;
+    until_asleep(&world, 1).await;
+    assert_eq!(world.delete(&format!("/v1/webhooks/{id}")).await.status, StatusCode::NO_CONTENT);
+    world.advance(30);
+    until_asleep(&world, 0).await;
+    // A second attempt would arrive before these.
+    register(&world, &stays, &["grant.created"]).await;
+    for _ in 0..5 {
+        world.grant(&json!({})).await;
+        stays.next().await;
+    }
+    assert!(removed.arrived.try_recv().is_err());
+}
+
 /// Until the answer has been read, and so many wait for their next attempt.
 async fn until_asleep(world: &World, deliveries: usize) {
     within("the answer", async {

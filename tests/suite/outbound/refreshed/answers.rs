@@ -1,6 +1,9 @@
 //! What a token endpoint answers to a refresh token → which one is sent next, and stored.
 
-use portcullis::{issuer::ClientCredentials, outbound::ClientCredentialsToken};
+use portcullis::{
+    issuer::ClientCredentials,
+    outbound::{ClientCredentialsToken, RefreshGrant, Refreshing},
+};
 
 use super::*;
 

@@ -49,9 +49,22 @@ const IMPORTS: &[(&str, &[&str])] = &[
     // A preset is an issuer as anybody could configure it; a client is one of `outbound`'s with words of its own.
     // issuer: a server's API is asked over its transport. crypto: an API key is told from others by a digest.
     // clock, observe, status: a feed is an adapter of what status follows, and its trouble is told in words.
+    // middleware: webhooks arrive at a service that an application mounts.
     (
         "providers",
-        &["authorizer", "clock", "crypto", "issuer", "keys", "observe", "outbound", "status", "tasks", "token"],
+        &[
+            "authorizer",
+            "clock",
+            "crypto",
+            "issuer",
+            "keys",
+            "middleware",
+            "observe",
+            "outbound",
+            "status",
+            "tasks",
+            "token",
+        ],
     ),
     // status: a feed over a bad network is a feed.
     ("testing", &["clock", "crypto", "issuer", "keys", "status", "tasks", "token"]),

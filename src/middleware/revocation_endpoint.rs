@@ -23,12 +23,12 @@ use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body::Body;
 use http_body_util::Full;
-use refusal::{Refusal, answer};
+use refusal::Refusal;
 use request::{Caller, Form};
 use tower_layer::Layer as _;
 use tower_service::Service;
 
-use super::{Authorize, AuthorizeLayer};
+use super::{Authorize, AuthorizeLayer, mounted::answer};
 use crate::{
     authorizer::{Authorizer, ConfigError},
     observe,

@@ -4,6 +4,8 @@ use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 use http_body_util::Full;
 
+use crate::middleware::mounted::json;
+
 /// Why nothing was taken in.
 pub(super) enum Refusal {
     Method,
@@ -35,10 +37,8 @@ impl Refusal {
                 (StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable", "not taken in; send it again")
             }
         };
-        let body = serde_json::json!({ "error": code, "error_description": description }).to_string();
-        let mut response = answer(status, body.into());
+        let mut response = json(status, &serde_json::json!({ "error": code, "error_description": description }));
         let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         match self {
             Self::Method => headers.insert(header::ALLOW, HeaderValue::from_static("POST")),
             Self::NotTakenIn => headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1")),
@@ -46,12 +46,4 @@ impl Refusal {
         };
         response
     }
-}
-
-/// An answer that nobody keeps.
-pub(super) fn answer(status: StatusCode, body: Full<Bytes>) -> Response<Full<Bytes>> {
-    let mut response = Response::new(body);
-    *response.status_mut() = status;
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
 }

@@ -5,7 +5,6 @@ use std::{collections::BTreeSet, fmt, ops::Range};
 use bytes::Bytes;
 use http::{HeaderMap, Method, header};
 use http_body::Body;
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde::{
     Deserialize, Deserializer,
     de::{IgnoredAny, SeqAccess, Visitor},
@@ -14,6 +13,7 @@ use url::form_urlencoded;
 
 use super::{Inner, refusal::Refusal};
 use crate::{
+    middleware::mounted::{self, Unread},
     policy::AccessToken,
     status::{Happened, RevocationEvent, RevocationMembers},
 };
@@ -167,19 +167,14 @@ impl Form {
     }
 }
 
-/// The whole body, which is not too long.
+/// The whole body.
 pub(super) async fn read<B>(body: B) -> Result<Bytes, Refusal>
 where
     B: Body,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    // Whoever says that it will be too long need not send it.
-    if body.size_hint().lower() > u64::try_from(MAX_BODY).unwrap_or(u64::MAX) {
-        return Err(Refusal::TooLong);
-    }
-    match Limited::new(body, MAX_BODY).collect().await {
-        Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(Refusal::TooLong),
-        Err(_) => Err(Refusal::Malformed("the body could not be read".to_owned())),
-    }
+    mounted::read(body, MAX_BODY).await.map_err(|unread| match unread {
+        Unread::TooLong => Refusal::TooLong,
+        Unread::Broken => Refusal::Malformed("the body could not be read".to_owned()),
+    })
 }

@@ -18,8 +18,8 @@ use bytes::Bytes;
 use deliveries::{Deliveries, Unclaimed};
 use http::{Method, Request, Response, StatusCode};
 use http_body::Body;
-use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
-use refusal::{Refusal, answer};
+use http_body_util::Full;
+use refusal::Refusal;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use signature::Signed;
@@ -28,6 +28,7 @@ use tower_service::Service;
 use crate::{
     clock::{Clock, SharedClock, SystemClock},
     crypto::HmacKey,
+    middleware::{Unread, answer, read},
     observe,
     status::{Revocation, RevocationEvent, RevocationSink},
 };
@@ -196,7 +197,10 @@ impl Inner {
         }
         let signed = Signed::read(&head.headers, self.clock.now().wall()).ok_or(Refusal::Unsigned)?;
         let body = tokio::select! {
-            body = read(body) => body?,
+            body = read(body, MAX_BODY) => body.map_err(|unread| match unread {
+                Unread::TooLong => Refusal::TooLong,
+                Unread::Broken => Refusal::Malformed,
+            })?,
             () = self.clock.sleep(BODY_TIMEOUT) => return Err(Refusal::TooSlow),
         };
         if !signed.is_of(&self.secrets, &body) {
@@ -216,23 +220,6 @@ impl Inner {
         })?;
         claim.done();
         Ok(())
-    }
-}
-
-/// The whole body, which is not too long.
-async fn read<B>(body: B) -> Result<Bytes, Refusal>
-where
-    B: Body,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
-    // Whoever says that it will be too long need not send it.
-    if body.size_hint().lower() > u64::try_from(MAX_BODY).unwrap_or(u64::MAX) {
-        return Err(Refusal::TooLong);
-    }
-    match Limited::new(body, MAX_BODY).collect().await {
-        Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(Refusal::TooLong),
-        Err(_) => Err(Refusal::Malformed),
     }
 }
 

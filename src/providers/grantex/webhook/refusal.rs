@@ -4,6 +4,8 @@ use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 use http_body_util::Full;
 
+use crate::middleware::json;
+
 /// Why a delivery had no effect.
 #[derive(Debug)]
 pub(super) enum Refusal {
@@ -29,10 +31,8 @@ impl Refusal {
             Self::Again => (StatusCode::CONFLICT, "delivered before"),
             Self::NotTakenIn => (StatusCode::SERVICE_UNAVAILABLE, "not taken in; deliver it again"),
         };
-        let body = serde_json::json!({ "message": message }).to_string();
-        let mut response = answer(status, body.into());
+        let mut response = json(status, &serde_json::json!({ "message": message }));
         let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         match self {
             Self::Method => headers.insert(header::ALLOW, HeaderValue::from_static("POST")),
             // A 401 says what is needed (RFC 9110 §15.5.2).
@@ -44,12 +44,4 @@ impl Refusal {
         };
         response
     }
-}
-
-/// An answer that nobody keeps.
-pub(super) fn answer(status: StatusCode, body: Full<Bytes>) -> Response<Full<Bytes>> {
-    let mut response = Response::new(body);
-    *response.status_mut() = status;
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
 }

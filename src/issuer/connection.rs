@@ -2,8 +2,12 @@
 
 use std::{future::Future, sync::Arc, time::Duration};
 
-use bytes::Bytes;
-use http::{Request, Response};
+#[cfg(feature = "grantex")]
+use {
+    super::Arriving,
+    bytes::Bytes,
+    http::{Request, Response},
+};
 
 use super::{Environment, HttpTransport, Transport, TransportError};
 use crate::clock::{Clock, SystemClock};
@@ -71,6 +75,7 @@ impl Connection {
     }
 
     /// Sends `request` and reads at most `max_body` bytes of its answer, within [`timeout`](Self::timeout).
+    #[cfg(feature = "grantex")]
     pub(crate) async fn send(
         &self,
         request: Request<Bytes>,
@@ -83,7 +88,7 @@ impl Connection {
     /// Sends `request`, and hands on its answer as soon as its head is there, within [`timeout`](Self::timeout). How much
     /// of the body is read, and for how long, its reader decides.
     #[cfg(feature = "grantex")]
-    pub(crate) async fn open(&self, request: Request<Bytes>) -> Result<Response<super::Arriving>, TransportError> {
+    pub(crate) async fn open(&self, request: Request<Bytes>) -> Result<Response<Arriving>, TransportError> {
         let Environment { transport, clock } = &self.environment;
         tokio::select! {
             biased;

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `PORT` | default 3000; 0 picks a free one |
 //! | `DATA_DIR` | where agents, hashed secrets, the signing key, counters and revocations are kept, by one process at a time; unset: in memory |
-//! | `ADMIN_CLIENT_ID` | an agent that may do everything, by a name of visible ASCII characters, made where there is none of that name; unset: one is made up where there is no agent at all |
+//! | `ADMIN_CLIENT_ID` | an agent that may do everything, by a name of printable ASCII characters, made where there is none of that name; unset: one is made up where there is no agent at all |
 //! | `ADMIN_CLIENT_SECRET` | its secret when it is made; unset: made up |
 //! | `MONTHLY_LIMIT` | how many tokens an agent gets in a calendar month (UTC), default 10000 |
 //!
@@ -47,8 +47,10 @@ impl Config {
         }
         config.data_dir = environment("DATA_DIR")?.map(PathBuf::from);
         config.admin_client_id = environment("ADMIN_CLIENT_ID")?;
-        if let Some(id) = config.admin_client_id.as_ref().filter(|id| !id.bytes().all(|byte| byte.is_ascii_graphic())) {
-            return Err(format!("ADMIN_CLIENT_ID={id:?} has to be visible ASCII characters"));
+        // RFC 6749 appendix A.1. It is printed on a line that others read.
+        let is_printable = |id: &&String| id.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+        if let Some(id) = config.admin_client_id.as_ref().filter(|id| !is_printable(id)) {
+            return Err(format!("ADMIN_CLIENT_ID={id:?} has to be of printable ASCII characters"));
         }
         config.admin_client_secret = environment("ADMIN_CLIENT_SECRET")?.map(Secret::chosen);
         if config.admin_client_secret.is_some() && config.admin_client_id.is_none() {

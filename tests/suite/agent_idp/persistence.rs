@@ -154,14 +154,12 @@ async fn what_is_kept_is_for_nobody_else_to_read_and_holds_no_secret() {
 async fn a_bad_configuration_is_an_error_that_names_it() {
     let file = File::new("idp-not-a-dir", "x");
     let inside = format!("{}/data", file.path());
-    let rows: [Refusal<'_>; 10] = [
+    let rows: [Refusal<'_>; 9] = [
         (&[("PORT", "http")], &["PORT", "http"]),
         (&[("MONTHLY_LIMIT", "many")], &["MONTHLY_LIMIT", "many"]),
         (&[("MONTHLY_LIMIT", "0")], &["MONTHLY_LIMIT", "0"]),
         (&[("MONTHLY_LIMIT", "-1")], &["MONTHLY_LIMIT", "-1"]),
         (&[("ADMIN_CLIENT_SECRET", "hush")], &["ADMIN_CLIENT_SECRET", "ADMIN_CLIENT_ID"]),
-        // It is printed on a line that others read.
-        (&[("ADMIN_CLIENT_ID", "a b")], &["ADMIN_CLIENT_ID=\"a b\""]),
         (&[("ADMIN_CLIENT_ID", "a\nb")], &["ADMIN_CLIENT_ID=\"a\\nb\""]),
         (&[("ADMIN_CLIENT_ID", "\u{e9}")], &["ADMIN_CLIENT_ID"]),
         (&[("DATA_DIR", file.path())], &["DATA_DIR", file.path()]),

@@ -1,6 +1,9 @@
-//! The name of an example and its variables → that example as a process of its own, which ends with us.
+//! The name of an example and its variables, and no others → that example as a process of its own, which ends with us.
 
-use std::{path::PathBuf, process::Stdio};
+use std::{
+    path::{Path, PathBuf},
+    process::Stdio,
+};
 
 use portcullis::clock::{Clock, SystemClock};
 use tokio::{
@@ -25,14 +28,14 @@ impl Child {
         if !path.exists() {
             return Err(format!("{name} is not built: cargo build --release --examples").into());
         }
-        let mut command = Command::new(path);
+        let mut command = program(&path);
         command.envs(variables.iter().copied()).env("PORT", "0");
         Self::start(command).await
     }
 
     /// This program in another role.
     pub(crate) async fn ourselves(arguments: &[&str]) -> Fallible<Self> {
-        let mut command = Command::new(std::env::current_exe()?);
+        let mut command = program(&std::env::current_exe()?);
         command.args(arguments);
         Self::start(command).await
     }
@@ -54,4 +57,12 @@ impl Child {
             () = SystemClock::new().sleep(PATIENCE) => Err("a service does not start".into()),
         }
     }
+}
+
+/// Without what our own environment configures, be it a proxy or a directory in which somebody keeps their agents.
+fn program(path: &Path) -> Command {
+    let mut command = Command::new(path);
+    // Windows has no sockets without it.
+    command.env_clear().envs(std::env::var_os("SystemRoot").map(|root| ("SystemRoot", root)));
+    command
 }

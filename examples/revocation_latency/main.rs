@@ -33,7 +33,14 @@ async fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     process::run(|_| async move {
         match &*arguments {
-            [] => measure().await,
+            // Told to stop, it ends of itself, and takes along what it started.
+            [] => {
+                let told_to_stop = process::told_to_stop()?;
+                tokio::select! {
+                    outcome = measure() => outcome,
+                    () = told_to_stop => Ok(()),
+                }
+            }
             [role, told_by, service, api_key] if role == api::ROLE => api::run(told_by, service, api_key).await,
             _ => Err("no arguments are needed".into()),
         }

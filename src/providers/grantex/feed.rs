@@ -53,8 +53,8 @@ const STREAM: &str = "/v1/revocations/stream";
 /// # Connections that end
 ///
 /// The log writes its numbers out of order, and its stream does not say up to where they are complete. So the next one
-/// begins a minute before the last entry that was heard, with that entry: where another stands in its place, the database
-/// was restored from a copy, and a snapshot is taken. The same happens where a number goes backwards, or a heartbeat
+/// begins a minute before the last entry that was heard, with that entry: where it, or one behind it that was heard too,
+/// is missing or another, the database was restored from a copy, and a snapshot is taken. The same happens where a number goes backwards, or a heartbeat
 /// speaks of an entry that did not arrive.
 ///
 /// 401, 403 and 404 (the feed is not enabled) are refusals; 429 and 503 are outages, which last as long as they say, at

@@ -8,9 +8,9 @@
 //! end, and nothing later there says otherwise.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, VecDeque},
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -42,27 +42,60 @@ pub(super) struct Anchor {
     pub(super) mark: u32,
 }
 
+/// So many connections that ended are remembered: one for each who follows a clone of the feed.
+const MOST_ENDED: usize = 8;
+
+/// The numbers of entries, and by what each is known.
+type Marks = BTreeMap<u64, u32>;
+
 /// Numbers for what is handed on, in one order for a feed and all its clones.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Numbers(Arc<AtomicU64>);
+pub(super) struct Numbers(Arc<Handed>);
+
+#[derive(Debug, Default)]
+struct Handed {
+    last: AtomicU64,
+    /// What connections that ended had read, by the last position that each handed on.
+    read: Mutex<VecDeque<(Cursor, Marks)>>,
+}
 
 impl Numbers {
     /// The next position: its number, and where to read on.
     pub(super) fn next(&self, anchor: Anchor) -> Cursor {
         // 43 bits, 53 and 32: at a million messages a second, the first ones are used up after a hundred days.
-        let number = self.0.fetch_add(1, Ordering::Relaxed).saturating_add(1);
+        let number = self.0.last.fetch_add(1, Ordering::Relaxed).saturating_add(1);
         Cursor::new((u128::from(number) << 85) | (u128::from(anchor.seq) << 32) | u128::from(anchor.mark))
     }
 
     /// Where to read on from a position, if it is one of ours.
     fn anchor(&self, cursor: Cursor) -> Option<Anchor> {
         let position = cursor.position();
-        if position >> 85 > u128::from(self.0.load(Ordering::Relaxed)) {
+        if position >> 85 > u128::from(self.0.last.load(Ordering::Relaxed)) {
             return None;
         }
         let seq = u64::try_from((position >> 32) & u128::from(GREATEST)).ok()?;
         let mark = u32::try_from(position & u128::from(u32::MAX)).ok()?;
         Some(Anchor { seq, mark })
+    }
+
+    /// Held for a look at a few connections.
+    fn read(&self) -> MutexGuard<'_, VecDeque<(Cursor, Marks)>> {
+        self.0.read.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A connection ended at that position.
+    fn ended(&self, last: Cursor, marks: Marks) {
+        let mut read = self.read();
+        read.retain(|(other, _)| *other != last);
+        read.push_back((last, marks));
+        if read.len() > MOST_ENDED {
+            read.pop_front();
+        }
+    }
+
+    /// What the connection that ended there had read.
+    fn read_before(&self, last: Cursor) -> Marks {
+        self.read().iter().find(|(other, _)| *other == last).map(|(_, marks)| marks.clone()).unwrap_or_default()
     }
 }
 
@@ -91,8 +124,10 @@ pub(super) struct Reading {
     anchor: Anchor,
     /// What will be the anchor, `SETTLED` after it was written.
     candidate: Option<(Anchor, UnixTime)>,
-    /// By their numbers, the marks of what was read.
-    seen: BTreeMap<u64, u32>,
+    /// What the connection before had read, and the log is to say again before its end: else it has lost something.
+    awaited: Marks,
+    /// What was read.
+    seen: Marks,
     /// What was read up to here would not be recognised.
     forgotten: u64,
     /// What was resumed since the log last said that it was read, and by which number.
@@ -117,7 +152,8 @@ impl Reading {
             awaits_start: start.mark != 0,
             anchor: start,
             candidate: None,
-            seen: BTreeMap::new(),
+            awaited: numbers.read_before(cursor).split_off(&start.seq.saturating_add(1)),
+            seen: Marks::new(),
             forgotten: 0,
             resumed: HashMap::new(),
             suspended: HashMap::new(),
@@ -141,8 +177,8 @@ impl Reading {
         if seq <= self.start.seq {
             return Err(FeedError::Gap);
         }
-        let known = self.seen.insert(seq, mark);
-        if known.is_some_and(|known| known != mark) {
+        let (known, awaited) = (self.seen.insert(seq, mark), self.awaited.remove(&seq));
+        if known.or(awaited).is_some_and(|known| known != mark) {
             return Err(FeedError::Gap);
         }
         let event = entry.event(&self.issuer)?;
@@ -206,7 +242,8 @@ impl Reading {
     pub(super) fn beat(&mut self, read_up_to: u64, at: Option<UnixTime>) -> Result<Vec<FeedMessage>, FeedError> {
         let at = at.ok_or(FeedError::Malformed("no time at which the log was read"))?;
         // Less than it said before: it was restored from a copy. More than we were given: something was lost.
-        if self.awaits_start || !(self.announced..=self.greatest).contains(&read_up_to) {
+        let is_whole = !self.awaits_start && self.awaited.is_empty();
+        if !is_whole || !(self.announced..=self.greatest).contains(&read_up_to) {
             return Err(FeedError::Gap);
         }
         self.announced = read_up_to;
@@ -217,6 +254,15 @@ impl Reading {
         let mut messages: Vec<_> = events.collect();
         messages.push(FeedMessage::heartbeat(self.last).as_of(at));
         Ok(messages)
+    }
+}
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        // What was still awaited is awaited further on.
+        let mut marks = std::mem::take(&mut self.seen);
+        marks.append(&mut self.awaited);
+        self.numbers.ended(self.last, marks);
     }
 }
 

@@ -283,3 +283,54 @@ fn no_more_is_resumed_than_can_be_remembered_threat_20() {
     }
     assert_eq!(reading.entry(&of("resumed", 1 << 20, "one more")), Err(FeedError::Gap));
 }
+
+#[test]
+fn what_one_connection_has_read_the_next_is_told_again_threat_16() {
+    type Row = (&'static [(u64, &'static str)], Result<(), FeedError>);
+    let rows: [Row; 6] = [
+        (&[(10, "g10"), (11, "g11"), (12, "g12")], Ok(())),
+        (&[(11, "g11"), (10, "g10"), (12, "g12"), (13, "g13")], Ok(())),
+        (&[(10, "g10"), (11, "g11")], Err(FeedError::Gap)),
+        (&[(10, "g10"), (12, "g12")], Err(FeedError::Gap)),
+        (&[(10, "g10"), (11, "other"), (12, "g12")], Err(FeedError::Gap)),
+        (&[], Err(FeedError::Gap)),
+    ];
+    for (entries, expected) in rows {
+        for breaks_off in [false, true] {
+            let (numbers, _, mut reading) = from(&entry(9, 0));
+            for seq in [9, 10, 11, 12] {
+                reading.entry(&entry(seq, 0)).unwrap();
+            }
+            let mut last = reading.last;
+            drop(reading);
+            if breaks_off {
+                // A connection that ended before it said anything new.
+                let mut reading = Reading::after(last, &numbers, "i").unwrap();
+                reading.entry(&entry(9, 0)).unwrap();
+                reading.entry(&entry(10, 0)).unwrap();
+                last = reading.last;
+            }
+            let mut reading = Reading::after(last, &numbers, "i").unwrap();
+            let read = |reading: &mut Reading| {
+                reading.entry(&entry(9, 0))?;
+                for (seq, grant) in entries {
+                    reading.entry(&entry_of(*seq, grant, 0))?;
+                }
+                let greatest = reading.greatest;
+                beat(reading, greatest).map(drop)
+            };
+            assert_eq!(read(&mut reading), expected, "{entries:?}, breaks off: {breaks_off}");
+        }
+    }
+}
+
+#[test]
+fn what_is_remembered_of_connections_is_bounded() {
+    let numbers = Numbers::default();
+    for _ in 0..50 {
+        let cursor = numbers.next(Anchor::default());
+        drop(Reading::after(cursor, &numbers, "i").unwrap());
+        drop(Reading::after(cursor, &numbers, "i").unwrap());
+    }
+    assert_eq!(numbers.read().len(), MOST_ENDED);
+}

@@ -86,16 +86,17 @@ impl Numbers {
     /// A connection ended at that position.
     fn ended(&self, last: Cursor, marks: Marks) {
         let mut read = self.read();
-        read.retain(|(other, _)| *other != last);
         read.push_back((last, marks));
         if read.len() > MOST_ENDED {
             read.pop_front();
         }
     }
 
-    /// What the connection that ended there had read.
+    /// What the connection that ended there had read, for the one that follows it.
     fn read_before(&self, last: Cursor) -> Marks {
-        self.read().iter().find(|(other, _)| *other == last).map(|(_, marks)| marks.clone()).unwrap_or_default()
+        let mut read = self.read();
+        let at = read.iter().position(|(other, _)| *other == last);
+        at.and_then(|at| read.remove(at)).map(|(_, marks)| marks).unwrap_or_default()
     }
 }
 
@@ -152,7 +153,7 @@ impl Reading {
             awaits_start: start.mark != 0,
             anchor: start,
             candidate: None,
-            awaited: numbers.read_before(cursor).split_off(&start.seq.saturating_add(1)),
+            awaited: numbers.read_before(cursor),
             seen: Marks::new(),
             forgotten: 0,
             resumed: HashMap::new(),

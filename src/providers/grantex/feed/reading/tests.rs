@@ -330,7 +330,11 @@ fn what_is_remembered_of_connections_is_bounded() {
     for _ in 0..50 {
         let cursor = numbers.next(Anchor::default());
         drop(Reading::after(cursor, &numbers, "i").unwrap());
-        drop(Reading::after(cursor, &numbers, "i").unwrap());
     }
     assert_eq!(numbers.read().len(), MOST_ENDED);
+    let cursor = numbers.next(Anchor::default());
+    for _ in 0..2 {
+        drop(Reading::after(cursor, &numbers, "i").unwrap());
+    }
+    assert_eq!(numbers.read().iter().filter(|(position, _)| *position == cursor).count(), 1);
 }

@@ -12,7 +12,7 @@ use portcullis::{
 use serde_json::{Value, json};
 
 use crate::{
-    grantex::{AUDIENCE, FakeGrantex, ask, authorizer, grant, legacy, standard},
+    grantex::{AUDIENCE, BASE, FakeGrantex, ask, authorizer, grant, legacy, standard},
     support::bearer,
 };
 
@@ -48,6 +48,24 @@ async fn both_generations_pass_and_a_handler_reads_the_same_of_them() {
         let said =
             (claims.grant_id(), claims.agent_did(), claims.agent_id(), claims.developer_id(), claims.principal());
         assert_eq!(said, ("grnt_1", "did:grantex:ag_1", "ag_1", "dev_1", "user_1"));
+    }
+}
+
+#[tokio::test]
+async fn a_token_of_another_developer_passes_only_where_no_developer_was_named_threat_27() {
+    let (fake, clock) = (FakeGrantex::default(), ManualClock::new());
+    let anybodys = authorizer(&fake, &clock, |issuer| issuer).await;
+    let ours = Grantex::at(BASE).unwrap().developer("dev_1").audience(AUDIENCE);
+    let ours = authorizer(&fake, &clock, |_| ours).await;
+    let mut grant = grant();
+    grant["developer_id"] = json!("dev_2");
+    let others = [legacy().claim("dev", "dev_2"), standard(Algorithm::ES256).claim("urn:grantex:grant", grant)];
+    for token in both() {
+        assert_eq!((status(&anybodys, &token).await, status(&ours, &token).await), (StatusCode::OK, StatusCode::OK));
+    }
+    for token in others {
+        let refused = (StatusCode::OK, StatusCode::UNAUTHORIZED);
+        assert_eq!((status(&anybodys, &token).await, status(&ours, &token).await), refused);
     }
 }
 

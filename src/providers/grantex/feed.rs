@@ -35,7 +35,7 @@ const STREAM: &str = "/v1/revocations/stream";
 /// [`FeedPolicy`](crate::status::FeedPolicy), whose defaults are those of Grantex's own clients: stale after 5 seconds.
 ///
 /// It speaks of the grants of the one developer whose API key it has, and of nobody else's: only their tokens may be
-/// accepted where it is relied upon. A grant that is revoked or suspended takes with it the tokens that name it as their
+/// accepted where it is relied upon ([`Grantex::developer`](super::Grantex::developer)). A grant that is revoked or suspended takes with it the tokens that name it as their
 /// grant or as its parent, and every grant that was delegated from it, at whatever depth, comes with an entry of its own.
 /// A resumed grant is good again, unless it was revoked as well.
 ///

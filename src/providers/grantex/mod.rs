@@ -16,6 +16,7 @@
 //! # fn app(api_key: &str) -> Result<Router, Box<dyn std::error::Error>> {
 //! let client = GrantexClient::new("https://api.grantex.dev", api_key, Connection::new()?)?;
 //! let issuer = Grantex::at("https://api.grantex.dev")?
+//!     .developer("dev_01CALENDAR")
 //!     .audience("https://calendar.example")
 //!     .revocation_feed(client.revocation_feed(), FeedPolicy::default())
 //!     .status_source(client.verification());

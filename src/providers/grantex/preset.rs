@@ -19,7 +19,7 @@ const ISSUER: &str = "https://grantex.dev";
 /// ```
 /// use portcullis::{Requirement, providers::grantex::{self, Grantex}};
 ///
-/// let issuer = Grantex::at("https://api.grantex.dev")?.audience("https://calendar.example");
+/// let issuer = Grantex::at("https://api.grantex.dev")?.developer("dev_01ORDERS").audience("https://calendar.example");
 /// # Ok::<(), grantex::GrantexConfigError>(())
 /// ```
 ///
@@ -38,6 +38,7 @@ const ISSUER: &str = "https://grantex.dev";
 pub struct Grantex {
     keys: String,
     issuer: Box<str>,
+    developer: Option<Box<str>>,
 }
 
 impl Grantex {
@@ -51,12 +52,22 @@ impl Grantex {
     pub fn at(base_url: &str) -> Result<Self, GrantexConfigError> {
         let endpoint = api::base(base_url)?;
         let base = endpoint.as_str().trim_end_matches('/');
-        Ok(Self { keys: format!("{base}/.well-known/jwks.json"), issuer: issuer_of(base).into() })
+        Ok(Self { keys: format!("{base}/.well-known/jwks.json"), issuer: issuer_of(base).into(), developer: None })
     }
 
     /// Tokens must name this issuer instead, byte for byte.
     pub fn issuer(mut self, identifier: &str) -> Self {
         self.issuer = identifier.into();
+        self
+    }
+
+    /// Tokens must be of agents of this developer, such as `dev_01ORDERS`.
+    ///
+    /// A server signs the tokens of all its developers, and tells each of them what was revoked of their own alone. Say this
+    /// wherever a [feed](super::GrantexFeed) or [webhooks](super::GrantexWebhook) are relied upon: tokens of another
+    /// developer would be accepted there until they expire, revoked or not.
+    pub fn developer(mut self, id: &str) -> Self {
+        self.developer = Some(id.into());
         self
     }
 
@@ -71,34 +82,35 @@ impl Grantex {
     /// Tokens must be meant for one of these audiences.
     #[must_use]
     pub fn audiences<'a>(self, audiences: impl IntoIterator<Item = &'a str>) -> Issuer {
-        preset(self.without_audience().audiences(audiences))
+        self.preset(|issuer| issuer.audiences(audiences))
     }
 
     /// Tokens that are meant for anyone, or for nobody in particular. A token that another service was sent can then be
     /// replayed here; for agents whose authorization requests name no audience.
     #[must_use]
     pub fn dangerous_any_audience(self) -> Issuer {
-        preset(self.without_audience().dangerous_any_audience())
+        self.preset(IssuerWithoutAudience::dangerous_any_audience)
     }
 
-    fn without_audience(self) -> IssuerWithoutAudience {
-        Issuer::with_keys(&self.issuer, KeySource::url(self.keys))
+    fn preset(self, meant_for: impl FnOnce(IssuerWithoutAudience) -> Issuer) -> Issuer {
+        let issuer = meant_for(Issuer::with_keys(&self.issuer, KeySource::url(self.keys)))
+            .algorithms([Algorithm::RS256, Algorithm::ES256])
+            .grant_claim("grnt")
+            .grant_claim("parentGrnt")
+            .grant_claim("/urn:grantex:grant/grant_id")
+            .grant_claim("/urn:grantex:grant/parent_grant_id")
+            .that("is whole, and consistent, as Grantex writes tokens", is_grantexs);
+        let Some(developer) = self.developer else { return issuer };
+        let is_of = move |token: &VerifiedToken| {
+            GrantexClaims::of(token).is_ok_and(|claims| claims.developer_id() == &*developer)
+        };
+        issuer.that("is of the developer whose tokens are accepted", is_of)
     }
 }
 
 /// What the tokens of the server at this base URL, without a slash at its end, name as their issuer.
 pub(super) fn issuer_of(base: &str) -> &str {
     if base == BASE { ISSUER } else { base }
-}
-
-fn preset(issuer: Issuer) -> Issuer {
-    issuer
-        .algorithms([Algorithm::RS256, Algorithm::ES256])
-        .grant_claim("grnt")
-        .grant_claim("parentGrnt")
-        .grant_claim("/urn:grantex:grant/grant_id")
-        .grant_claim("/urn:grantex:grant/parent_grant_id")
-        .that("is whole, and consistent, as Grantex writes tokens", is_grantexs)
 }
 
 /// Whether the claims are those of a generation, and the `typ` is that generation's.

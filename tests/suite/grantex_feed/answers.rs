@@ -1,5 +1,7 @@
 //! What a server answers: what is believed of it, and what is told of the rest.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use portcullis::{
     issuer::Connection,
     providers::grantex::GrantexFeed,
@@ -55,7 +57,7 @@ async fn every_refusal_is_told_and_none_is_believed_threat_17() {
 #[tokio::test]
 async fn a_snapshot_that_is_not_as_it_should_be_is_not_believed_threat_20() {
     type Change = fn(&mut Value);
-    let rows: [(Change, &str); 11] = [
+    let rows: [(Change, &str); 12] = [
         (|page| page["snapshot"] = json!(false), "a page of something else"),
         (|page| page["serverTime"] = json!(null), "no time of a snapshot"),
         (|page| page["serverTime"] = json!("now"), "no time of a snapshot"),
@@ -65,6 +67,7 @@ async fn a_snapshot_that_is_not_as_it_should_be_is_not_believed_threat_20() {
         (|page| page["entries"] = json!([{ "seq": 0 }]), "a page that is not as it should be"),
         (|page| page["entries"] = json!([{ "seq": 0, "action": "revoked" }]), "an entry about nothing"),
         (|page| page["nextPageToken"] = json!("page 0"), "pages without end"),
+        (endless, "pages without end"),
         (|page| (page["nextPageToken"], page["entries"]) = (json!("page 0"), json!([])), "pages without end"),
         (|page| *page = json!([page.clone()]), "a page that is not as it should be"),
     ];
@@ -127,6 +130,13 @@ async fn a_snapshot_of_too_much_is_not_read_to_its_end_threat_20() {
     let error = feed.snapshot(1999).await.unwrap_err();
     assert_eq!((error.to_string().as_str(), server.asked().len()), ("a snapshot of more than 1999 events", 2));
     assert!(feed.snapshot(2500).await.is_ok());
+}
+
+/// An empty page, and always another one after it.
+fn endless(page: &mut Value) {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    page["entries"] = json!([]);
+    page["nextPageToken"] = json!(format!("page {}", NEXT.fetch_add(1, Ordering::Relaxed)));
 }
 
 /// A feed of that server, and nobody who follows it.

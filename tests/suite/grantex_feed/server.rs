@@ -325,6 +325,7 @@ impl Database {
         };
         let grants = self.grants.iter().map(|(grant, status)| entry(status, Some(grant), None));
         let all: Vec<_> = grants.chain(self.tokens.iter().map(|jti| entry("token_revoked", None, Some(jti)))).collect();
+        let from = from.min(all.len());
         let end = (from + usize::try_from(limit).unwrap()).min(all.len());
         let next = (end < all.len()).then(|| format!("page {end}"));
         let cursor = self.settled(0, now);

@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-#[cfg(feature = "outbound")]
 use http::HeaderValue;
 
 use super::{ClientCredentials, EndpointError, PrivateKey, place::InvalidPlace};
@@ -258,7 +257,6 @@ pub(super) fn is_bearer(text: &str) -> bool {
 }
 
 /// `Bearer` and `token`, marked as sensitive; `None` where it has characters that no Bearer has.
-#[cfg(feature = "outbound")]
 pub(crate) fn bearer(token: &str) -> Option<HeaderValue> {
     let mut header = is_bearer(token).then(|| HeaderValue::try_from(format!("Bearer {token}")).ok())??;
     header.set_sensitive(true);

@@ -55,5 +55,5 @@ pub use transport::{Arriving, Exchange, HttpTransport, Opening, Transport, Trans
 #[cfg(feature = "outbound")]
 pub(crate) use {
     client_credentials::is_scope,
-    token_answer::{ErrorAnswer, Granted, Ungranted},
+    token_answer::{ErrorAnswer, Granted, UNSTATED_LIFETIME, Ungranted},
 };

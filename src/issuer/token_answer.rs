@@ -10,6 +10,9 @@ use serde_json::Value;
 use super::retry_after::retry_after;
 use crate::clock::UnixTime;
 
+/// How long a token lasts of which the server does not say.
+pub(crate) const UNSTATED_LIFETIME: Duration = Duration::from_secs(5 * 60);
+
 /// No token lasts longer, so that its end can be reckoned on any clock.
 const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 

@@ -7,20 +7,15 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 
 use super::{
     ClientAuthenticationError, ClientCredentials, Endpoint, EndpointError, Environment, Published, TransportError,
+    authentication::bearer,
     authenticator::Method,
     client_endpoint::{MAX_ANSWER, is_gone},
     form::Form,
     own_token::{Ask, Asking},
     place::Place,
-    token_answer::{self, ErrorAnswer, ErrorDescription, Ungranted},
+    token_answer::{self, ErrorAnswer, ErrorDescription, UNSTATED_LIFETIME, Ungranted},
 };
 use crate::clock::UnixTime;
-
-/// How long a token lasts of which the server does not say.
-const UNSTATED_LIFETIME: Duration = Duration::from_secs(5 * 60);
-
-/// Whatever the server says, a token is fetched anew after this.
-const LONGEST_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Why we could not show who we are. Says nothing of what a server wrote but its status and an error code of the RFCs.
 #[derive(Debug, thiserror::Error)]
@@ -177,10 +172,8 @@ fn judge(endpoint: &Endpoint, answer: &Response<Bytes>, now: UnixTime) -> Result
     if lifetime < Duration::from_secs(1) {
         return Err(malformed("the token is over already"));
     }
-    let mut header = HeaderValue::try_from(format!("Bearer {token}"))
-        .map_err(|_| malformed("the token cannot stand in a header"))?;
-    header.set_sensitive(true);
-    Ok(GrantedBearer { header, lifetime: lifetime.min(LONGEST_LIFETIME), is_last: false })
+    let header = bearer(token).ok_or_else(|| malformed("the token cannot stand in a header"))?;
+    Ok(GrantedBearer { header, lifetime, is_last: false })
 }
 
 /// What is remembered of a failure, by all who want to know.
@@ -206,8 +199,8 @@ mod tests {
             (r#","expires_in":3600.5"#, 3600),
             (r#","expires_in":null"#, 300),
             (r#","expires_in":1"#, 1),
-            (r#","expires_in":31536000"#, 86400),
-            (r#","expires_in":1e300"#, 86400),
+            (r#","expires_in":31536000"#, 31_536_000),
+            (r#","expires_in":1e300"#, 3_153_600_000),
             (r#","expires_in":0"#, 0),
             (r#","expires_in":-5"#, 0),
             (r#","expires_in":true"#, 0),

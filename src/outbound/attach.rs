@@ -52,7 +52,8 @@ use super::{SourceError, TokenSource};
 /// # When there is no token
 ///
 /// The request is not sent: the error is [`AttachError::Source`]. The wait for a token is as long as its source takes; the
-/// sources of this crate take no longer than the timeout of their `Connection`, and a second.
+/// sources of this crate give up an attempt after the timeout of their `Connection`; a
+/// [`RefreshedToken`](super::RefreshedToken), which has to store something too, after three times that and a second.
 ///
 /// ```
 /// use portcullis::outbound::{AttachTokenLayer, FixedToken};

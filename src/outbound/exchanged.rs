@@ -106,8 +106,9 @@ pub enum ExchangeError {
 ///
 /// What is exchanged is kept for each subject token by its digest, and is renewed while it is used, as a
 /// [`RenewedToken`](super::RenewedToken) is, but never lasts longer than the subject token where that
-/// [says when it is over](SubjectToken::expires_at), and is not renewed where it lasts as long. Whoever asks for the same subject waits for the same request. A
-/// failure is the answer to others for a second at most, or for as long as the server says by `Retry-After`.
+/// [says when it is over](SubjectToken::expires_at), and is not renewed where it lasts as long. Whoever asks for the same
+/// subject waits for the same request. A failure is the answer to others for a second at most, or for as long as the server
+/// says by `Retry-After`.
 ///
 /// What was exchanged does not end with the revocation of the subject token: guard the service that got it by
 /// [`status`](crate::status), which sees to it that the next request is not answered at all.

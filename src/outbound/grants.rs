@@ -6,10 +6,7 @@ use super::{
     ExchangeGrant, RefreshGrant, Refreshed, Refreshing, Renewal, Renewed, SourceError, SubjectToken, TokenAnswer,
     TokenClient, TokenEndpointError, TokenExchange,
 };
-use crate::issuer::ClientError;
-
-/// How long a token lasts of which the server does not say.
-const UNSTATED_LIFETIME: Duration = Duration::from_secs(5 * 60);
+use crate::issuer::{ClientError, UNSTATED_LIFETIME};
 
 /// For how long the server wants to be left alone, where the error is one of ours that says so.
 pub(super) fn retry_after(error: &SourceError) -> Option<Duration> {

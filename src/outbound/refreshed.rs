@@ -99,9 +99,9 @@ pub trait RefreshTokenStore: Send + Sync + fmt::Debug + 'static {
 /// logged and counted as `not_stored`: a process that ends before would lose the token.
 ///
 /// A refresh that has begun goes on to its end, and to an attempt to store what came of it, also where nobody waits for it
-/// any longer and the last clone of this is gone. An answer that is lost on its way, or with its tokio runtime, takes the new refresh token with
-/// it, which nobody can help on this side. Nor does one refresh token do for two: give each replica its own, and have one
-/// `RefreshedToken` for it at a time.
+/// any longer and the last clone of this is gone. An answer that is lost on its way, or with its tokio runtime, takes the
+/// new refresh token with it, which nobody can help on this side. Nor does one refresh token do for two: give each replica
+/// its own, and have one `RefreshedToken` for it at a time.
 ///
 /// Once the server says that the refresh token is no good ([`RefreshGrant::is_over`]), it is not sent any more: the same
 /// error is the answer until there is another `RefreshedToken`. The access token is used for as long as it lives.

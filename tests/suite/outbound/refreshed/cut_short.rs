@@ -1,4 +1,4 @@
-//! Owners and runtimes that end or stand still, and tries that are taken over → the refresh tokens that are known afterwards.
+//! Owners and runtimes that end or stand still → the refresh tokens that are known afterwards.
 
 use super::*;
 
@@ -67,20 +67,4 @@ fn a_refresh_token_is_not_sent_again_while_a_runtime_that_stands_still_has_it() 
     assert_eq!(world.both.happened(), "stored r1");
     assert_eq!(running.block_on(world.next()).unwrap(), "a1");
     assert_eq!(world.both.happened(), "use r1, stored r2");
-}
-
-#[tokio::test]
-async fn only_the_newest_refresh_token_is_tried_again() {
-    let world = World::new();
-    world.both.store(Store::Fails);
-    let first = get(&world.token).await.unwrap();
-    assert!(world.token.refused(&first));
-    assert_eq!(world.get().await.unwrap(), "a1");
-    assert_eq!(world.both.happened(), "use r0, failed r1, use r1, failed r2");
-    let mut at = Vec::new();
-    for second in 1..=63 {
-        world.advance(SECOND).await;
-        at.extend((world.both.happened() == "failed r2").then_some(second));
-    }
-    assert_eq!(at, [1, 3, 7, 15, 31, 63]);
 }

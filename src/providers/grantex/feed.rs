@@ -10,7 +10,7 @@ use std::{collections::HashSet, time::Duration};
 use bytes::Bytes;
 use entry::Page;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
-use reading::{Anchor, Numbers};
+use reading::{Readings, number_of_the_log};
 
 use super::{GrantexConfigError, api::Api};
 use crate::{
@@ -53,9 +53,9 @@ const STREAM: &str = "/v1/revocations/stream";
 /// # Connections that end
 ///
 /// The log writes its numbers out of order, and its stream does not say up to where they are complete. So the next one
-/// begins a minute before the last entry that was heard, with that entry: where it, or one behind it that was heard too,
-/// is missing or another, the database was restored from a copy, and a snapshot is taken. The same happens where a number goes backwards, or a heartbeat
-/// speaks of an entry that did not arrive.
+/// begins a minute before the last entry that was heard, and what was heard since then has to come again: where it does
+/// not, or another entry stands in its place, the database was restored from a copy, and a snapshot is taken. The same
+/// happens where a number goes backwards, or a heartbeat speaks of an entry that did not arrive.
 ///
 /// 401, 403 and 404 (the feed is not enabled) are refusals; 429 and 503 are outages, which last as long as they say, at
 /// most five minutes.
@@ -66,7 +66,7 @@ pub struct GrantexFeed {
     name: Box<str>,
     /// How long the log may wait with an answer, in seconds; `None`: a stream.
     wait: Option<u64>,
-    numbers: Numbers,
+    readings: Readings,
 }
 
 impl GrantexFeed {
@@ -92,7 +92,7 @@ impl GrantexFeed {
     /// The same, of that server and developer.
     pub(super) fn new(api: Api, issuer: &str) -> Self {
         let name = format!("grantex {}", api.name()).into();
-        Self { api, issuer: issuer.into(), name, wait: None, numbers: Numbers::default() }
+        Self { api, issuer: issuer.into(), name, wait: None, readings: Readings::default() }
     }
 
     /// Asks again and again what is new, where a stream does not come through or there would be too many of them (a server
@@ -137,17 +137,15 @@ impl GrantexFeed {
                 None => break,
             }
         }
-        let anchor = self.anchor(cursor).await?;
-        Ok(FeedSnapshot::new(events, self.numbers.next(anchor)).as_of(as_of))
+        let mark = self.mark(number_of_the_log(cursor)?).await?;
+        Ok(FeedSnapshot::new(events, self.readings.begin(cursor, mark)).as_of(as_of))
     }
 
-    /// The entry at that number, by which the log will be known again; without a mark where it holds none any more.
-    async fn anchor(&self, seq: u64) -> Result<Anchor, FeedError> {
-        let anchor = Anchor::at(seq)?;
-        let Some(before) = seq.checked_sub(1) else { return Ok(anchor) };
+    /// By what the entry at that number is known, where the log holds it: so it is seen to be the same log later.
+    async fn mark(&self, seq: u64) -> Result<Option<u32>, FeedError> {
+        let Some(before) = seq.checked_sub(1) else { return Ok(None) };
         let page = self.changes(before, 0, 1).await?;
-        let mark = page.entries.first().filter(|entry| entry.seq == seq).map_or(0, entry::Entry::mark);
-        Ok(Anchor { mark, ..anchor })
+        Ok(page.entries.first().filter(|entry| entry.seq == seq).map(entry::Entry::mark))
     }
 
     /// What the log holds after that number, or will within so many seconds.

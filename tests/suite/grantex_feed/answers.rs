@@ -186,7 +186,11 @@ async fn a_cursor_at_which_the_log_has_no_entry_will_do() {
 async fn an_answer_is_waited_for_as_long_as_it_was_allowed_to_take() {
     for (wait, expected) in [(20, 20), (0, 1), (99, 25)] {
         let server = Server::new(&ManualClock::new());
-        let mut tail = feed_of(&server).long_poll(wait * SECOND).tail(Cursor::START);
+        let feed = feed_of(&server).long_poll(wait * SECOND);
+        // The position of the first snapshot.
+        feed.snapshot(9).await.unwrap();
+        let mut tail = feed.tail(Cursor::new(1));
+        server.asked();
         let pass = async {
             for _ in 0..expected {
                 server.clock.settle().await;

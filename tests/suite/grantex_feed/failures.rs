@@ -144,7 +144,7 @@ async fn restored(by: By, is_connected: bool, is_known: bool) {
         ("before", INVALID),
         ("g1", INVALID),
         ("after", INVALID),
-        // A suspension that was lost is none.
+        // Of what was lost nobody knows anything any more.
         ("s", OK),
         ("other", OK),
     ] {
@@ -176,6 +176,41 @@ async fn a_copy_without_what_lifted_a_suspension_is_another_log_threat_16() {
             world.server.set_fault(None);
             world.seconds(4).await;
             assert_eq!(world.check(&token).await, INVALID, "{by:?}, goes on: {goes_on}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_grant_whose_resumption_was_lost_is_refused_again_threat_16() {
+    for by in [By::Stream, By::LongPoll] {
+        // Whether the log has anything under the lost number.
+        for is_used in [false, true] {
+            let world = World::new(by).await;
+            let token = world.token("1", "s", None);
+            world.server.grant("suspended", "s");
+            // Where the next connection begins, then, is long after that.
+            for grant in ["g1", "g2", "g3"] {
+                world.seconds(61).await;
+                world.server.grant("revoked", grant);
+            }
+            world.seconds(20).await;
+            let copy = world.server.copy();
+            world.server.grant("resumed", "s");
+            world.seconds(2).await;
+            assert_eq!(world.check(&token).await, OK, "{by:?}");
+            world.server.asked();
+            world.server.set_down(true);
+            world.server.cut();
+            world.seconds(1).await;
+            // Another copy takes over, which lacks the last seconds.
+            world.server.restore(copy);
+            if is_used {
+                world.server.grant("revoked", "g4");
+            }
+            world.server.set_down(false);
+            world.seconds(6).await;
+            assert_eq!(world.check(&token).await, INVALID, "{by:?}, used: {is_used}");
+            assert!(world.took_a_snapshot());
         }
     }
 }

@@ -80,12 +80,12 @@ impl Entry {
         Ok(event(about))
     }
 
-    /// By what it is known when it is met again within this process; never zero.
+    /// By what it is known when it is met again within this process.
     pub(super) fn mark(&self) -> u32 {
         let mut hasher = DefaultHasher::new();
         self.hash(&mut hasher);
         let [a, b, c, d, ..] = hasher.finish().to_be_bytes();
-        u32::from_be_bytes([a, b, c, d]).max(1)
+        u32::from_be_bytes([a, b, c, d])
     }
 }
 

@@ -2,13 +2,14 @@
 //!
 //! The numbers of the log do not come in their order: those of two transactions may be written the wrong way round, and
 //! the log says that it has been read up to a number only when nothing below it can follow any more. So what is handed on
-//! is numbered here, and beside its number a position says from where the log may be read again.
+//! is numbered here. What was read since a while ago is kept in mind from one connection to the next: a log that does not
+//! repeat it is another one, as after its database was restored from a copy.
 //!
-//! What is read again may be older than what we know: that a grant was resumed counts when the log has been read to its
-//! end, and nothing later there says otherwise.
+//! What is read may be older than what we know: that a grant was resumed counts when the log has been read to its end, and
+//! nothing later there says otherwise.
 
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -34,161 +35,117 @@ const MOST_SEEN: usize = 65_536;
 /// So many may be resumed before the log says that it was read.
 const MOST_RESUMED: usize = 65_536;
 
-/// From where the log may be read again: an entry below which nothing is to come.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Anchor {
-    pub(super) seq: u64,
-    /// By what the entry is known, or zero. A log that was restored from a copy may have another one under that number.
-    pub(super) mark: u32,
-}
+/// So many positions are kept that nobody reads on from: more than a process has followers of one feed.
+const MOST_KEPT: usize = 16;
 
-/// So many connections that ended are remembered: one for each who follows a clone of the feed.
-const MOST_ENDED: usize = 8;
-
-/// The numbers of entries, and by what each is known.
-type Marks = BTreeMap<u64, u32>;
-
-/// Numbers for what is handed on, in one order for a feed and all its clones.
+/// Numbers for what is handed on, and how far the log was read at those from which somebody may read on. Clones are the
+/// same.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Numbers(Arc<Handed>);
-
-#[derive(Debug, Default)]
-struct Handed {
-    last: AtomicU64,
-    /// What connections that ended had read, by the last position that each handed on.
-    read: Mutex<VecDeque<(Cursor, Marks)>>,
-}
-
-impl Numbers {
-    /// The next position: its number, and where to read on.
-    pub(super) fn next(&self, anchor: Anchor) -> Cursor {
-        // 43 bits, 53 and 32: at a million messages a second, the first ones are used up after a hundred days.
-        let number = self.0.last.fetch_add(1, Ordering::Relaxed).saturating_add(1);
-        Cursor::new((u128::from(number) << 85) | (u128::from(anchor.seq) << 32) | u128::from(anchor.mark))
-    }
-
-    /// Where to read on from a position, if it is one of ours.
-    fn anchor(&self, cursor: Cursor) -> Option<Anchor> {
-        let position = cursor.position();
-        if position >> 85 > u128::from(self.0.last.load(Ordering::Relaxed)) {
-            return None;
-        }
-        let seq = u64::try_from((position >> 32) & u128::from(GREATEST)).ok()?;
-        let mark = u32::try_from(position & u128::from(u32::MAX)).ok()?;
-        Some(Anchor { seq, mark })
-    }
-
-    /// Held for a look at a few connections.
-    fn read(&self) -> MutexGuard<'_, VecDeque<(Cursor, Marks)>> {
-        self.0.read.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// A connection ended at that position.
-    fn ended(&self, last: Cursor, marks: Marks) {
-        let mut read = self.read();
-        read.push_back((last, marks));
-        if read.len() > MOST_ENDED {
-            read.pop_front();
-        }
-    }
-
-    /// What the connection that ended there had read, for the one that follows it.
-    fn read_before(&self, last: Cursor) -> Marks {
-        let mut read = self.read();
-        let at = read.iter().position(|(other, _)| *other == last);
-        at.and_then(|at| read.remove(at)).map(|(_, marks)| marks).unwrap_or_default()
-    }
-}
-
-impl Anchor {
-    /// This number of the log, with no entry that is known.
-    pub(super) fn at(seq: u64) -> Result<Self, FeedError> {
-        if seq > GREATEST { Err(FeedError::Malformed("a number that is too great")) } else { Ok(Self { seq, mark: 0 }) }
-    }
-
-    /// What to read after: where the entry is known it comes first, and shows that it is still the same log.
-    pub(super) const fn since(self) -> u64 {
-        if self.mark == 0 { self.seq } else { self.seq.saturating_sub(1) }
-    }
+pub(super) struct Readings {
+    numbers: Arc<AtomicU64>,
+    kept: Arc<Mutex<BTreeMap<Cursor, Reading>>>,
 }
 
 /// The log, being read from a position on.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Reading {
-    issuer: Box<str>,
-    numbers: Numbers,
+    numbers: Arc<AtomicU64>,
     /// What was handed on last.
     last: Cursor,
-    start: Anchor,
-    /// Whether the entry at the start is still to be met.
-    awaits_start: bool,
-    anchor: Anchor,
+    /// The number below which nothing is to come: from here the log is read again.
+    anchor: u64,
     /// What will be the anchor, `SETTLED` after it was written.
-    candidate: Option<(Anchor, UnixTime)>,
-    /// What the connection before had read, and the log is to say again before its end: else it has lost something.
-    awaited: Marks,
-    /// What was read.
-    seen: Marks,
-    /// What was read up to here would not be recognised.
+    candidate: Option<(u64, UnixTime)>,
+    /// By their numbers, the marks of what was read; from the anchor on, where its entry is known.
+    seen: BTreeMap<u64, u32>,
+    /// What was seen on an earlier connection, and is to be met again on this one.
+    unmet: BTreeSet<u64>,
+    /// What was read up to here would not be recognised, but for the anchor.
     forgotten: u64,
     /// What was resumed since the log last said that it was read, and by which number.
     resumed: HashMap<RevocationTarget, (u64, Revocation)>,
     /// By which number what was last suspended, of the numbers that are not forgotten.
     suspended: HashMap<RevocationTarget, u64>,
+    /// This connection asked for what comes after this number, or with it, where its entry is known.
+    start: u64,
     /// The greatest number that was read.
     greatest: u64,
-    /// Up to where the log has said that it was read.
+    /// Up to where the log has said on this connection that it was read.
     announced: u64,
 }
 
-impl Reading {
-    /// From a position on.
-    pub(super) fn after(cursor: Cursor, numbers: &Numbers, issuer: &str) -> Result<Self, FeedError> {
-        let start = numbers.anchor(cursor).ok_or(FeedError::Gap)?;
-        Ok(Self {
-            issuer: issuer.into(),
-            numbers: numbers.clone(),
-            last: cursor,
-            start,
-            awaits_start: start.mark != 0,
-            anchor: start,
-            candidate: None,
-            awaited: numbers.read_before(cursor),
-            seen: Marks::new(),
-            forgotten: 0,
-            resumed: HashMap::new(),
-            suspended: HashMap::new(),
-            greatest: start.seq,
-            announced: start.since(),
-        })
+impl Readings {
+    /// A position at that number of the log, whose entry is known by that mark.
+    pub(super) fn begin(&self, seq: u64, mark: Option<u32>) -> Cursor {
+        let seen = mark.map(|mark| (seq, mark)).into_iter().collect();
+        let numbers = Arc::clone(&self.numbers);
+        let mut reading = Reading { numbers, anchor: seq, greatest: seq, seen, ..Reading::default() };
+        let cursor = reading.number();
+        self.keep(reading);
+        cursor
     }
 
+    /// Somebody may read on from here.
+    pub(super) fn keep(&self, reading: Reading) {
+        let mut kept = self.kept();
+        kept.insert(reading.last, reading);
+        while kept.len() > MOST_KEPT {
+            kept.pop_first();
+        }
+    }
+
+    /// To read on from that position, on a new connection.
+    pub(super) fn resume(&self, after: Cursor) -> Result<Reading, FeedError> {
+        let mut reading = self.kept().remove(&after).ok_or(FeedError::Gap)?;
+        // More than can be recognised would come again.
+        if reading.forgotten > reading.anchor {
+            return Err(FeedError::Gap);
+        }
+        reading.unmet = reading.seen.keys().copied().collect();
+        reading.start = reading.anchor;
+        // The entry there comes first, where it is known.
+        let is_known = reading.seen.contains_key(&reading.anchor);
+        reading.announced = reading.anchor.saturating_sub(is_known.into());
+        Ok(reading)
+    }
+
+    /// Held for a look at a table.
+    fn kept(&self) -> MutexGuard<'_, BTreeMap<Cursor, Reading>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A number of the log, if it can be one.
+pub(super) const fn number_of_the_log(seq: u64) -> Result<u64, FeedError> {
+    if seq > GREATEST { Err(FeedError::Malformed("a number that is too great")) } else { Ok(seq) }
+}
+
+impl Reading {
     /// After what to ask the log now.
     pub(super) const fn announced(&self) -> u64 {
         self.announced
     }
 
     /// The message for an entry; `None` where it is a repetition, or is to wait for the end of the log.
-    pub(super) fn entry(&mut self, entry: &Entry) -> Result<Option<FeedMessage>, FeedError> {
-        let (seq, mark) = (Anchor::at(entry.seq)?.seq, entry.mark());
-        if std::mem::take(&mut self.awaits_start) {
-            return if self.start == (Anchor { seq, mark }) { Ok(None) } else { Err(FeedError::Gap) };
+    pub(super) fn entry(&mut self, entry: &Entry, issuer: &str) -> Result<Option<FeedMessage>, FeedError> {
+        let (seq, mark) = (number_of_the_log(entry.seq)?, entry.mark());
+        match self.seen.get(&seq) {
+            Some(same) if *same == mark => {
+                self.unmet.remove(&seq);
+                return Ok(None);
+            }
+            Some(_) => return Err(FeedError::Gap),
+            None => {}
         }
         // We asked for what comes later: the log has begun to count anew.
-        if seq <= self.start.seq {
+        if seq <= self.start {
             return Err(FeedError::Gap);
         }
-        let (known, awaited) = (self.seen.insert(seq, mark), self.awaited.remove(&seq));
-        if known.or(awaited).is_some_and(|known| known != mark) {
-            return Err(FeedError::Gap);
-        }
-        let event = entry.event(&self.issuer)?;
-        if known.is_some() {
-            return Ok(None);
-        }
+        let event = entry.event(issuer)?;
+        self.seen.insert(seq, mark);
         self.greatest = self.greatest.max(seq);
         if let Some(written) = entry.at {
-            self.settle(Anchor { seq, mark }, written);
+            self.settle(seq, written);
         }
         while self.seen.len() > MOST_SEEN {
             self.forgotten = self.seen.pop_first().map_or(self.forgotten, |(seq, _)| self.forgotten.max(seq));
@@ -218,23 +175,30 @@ impl Reading {
     }
 
     fn event(&mut self, event: RevocationEvent) -> FeedMessage {
-        let previous = std::mem::replace(&mut self.last, self.numbers.next(self.anchor));
-        FeedMessage::event(event, previous, self.last)
+        let previous = self.last;
+        FeedMessage::event(event, previous, self.number())
+    }
+
+    /// The next position, for what is handed on now.
+    fn number(&mut self) -> Cursor {
+        let number = self.numbers.fetch_add(1, Ordering::Relaxed).saturating_add(1);
+        self.last = Cursor::new(number.into());
+        self.last
     }
 
     /// Moves the anchor on, with the time that entries are written at, and not beyond what the log says is complete.
-    fn settle(&mut self, newest: Anchor, written: UnixTime) {
+    fn settle(&mut self, newest: u64, written: UnixTime) {
         match self.candidate {
-            Some((candidate, then)) if written >= then.saturating_add(SETTLED) && candidate.seq <= self.announced => {
+            Some((candidate, then)) if written >= then.saturating_add(SETTLED) && candidate <= self.announced => {
                 self.anchor = candidate;
-                self.seen = self.seen.split_off(&candidate.seq.saturating_add(1));
-                self.forgotten = self.forgotten.max(candidate.seq);
+                self.seen = self.seen.split_off(&candidate);
+                self.forgotten = self.forgotten.max(candidate);
                 self.suspended.retain(|_, last| *last > self.forgotten);
             }
             None => {}
             Some(_) => return,
         }
-        if newest.seq == self.greatest {
+        if newest == self.greatest {
             self.candidate = Some((newest, written));
         }
     }
@@ -242,9 +206,9 @@ impl Reading {
     /// The messages for the log's word that it was read up to this number, at that time: what was resumed is so now.
     pub(super) fn beat(&mut self, read_up_to: u64, at: Option<UnixTime>) -> Result<Vec<FeedMessage>, FeedError> {
         let at = at.ok_or(FeedError::Malformed("no time at which the log was read"))?;
-        // Less than it said before: it was restored from a copy. More than we were given: something was lost.
-        let is_whole = !self.awaits_start && self.awaited.is_empty();
-        if !is_whole || !(self.announced..=self.greatest).contains(&read_up_to) {
+        // It does not hold what we have read of it any more; it says less than it said before; or it says more than we were
+        // given.
+        if !self.unmet.is_empty() || !(self.announced..=self.greatest).contains(&read_up_to) {
             return Err(FeedError::Gap);
         }
         self.announced = read_up_to;
@@ -255,15 +219,6 @@ impl Reading {
         let mut messages: Vec<_> = events.collect();
         messages.push(FeedMessage::heartbeat(self.last).as_of(at));
         Ok(messages)
-    }
-}
-
-impl Drop for Reading {
-    fn drop(&mut self) {
-        // What was still awaited is awaited further on.
-        let mut marks = std::mem::take(&mut self.seen);
-        marks.append(&mut self.awaited);
-        self.numbers.ended(self.last, marks);
     }
 }
 

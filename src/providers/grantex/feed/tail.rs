@@ -22,16 +22,18 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// What follows the position; it ends with an error, or because the connection does.
 pub(super) fn tail(feed: GrantexFeed, after: Cursor) -> FeedMessages {
-    let tail = Reading::after(after, &feed.numbers, &feed.issuer).map(|reading| {
+    let tail = feed.readings.resume(after).map(|reading| {
         let source = feed.wait.map_or_else(
             || Source::Stream { body: None, events: Events::default() },
             |wait| Source::Questions(Questions { wait, ..Questions::default() }),
         );
-        Tail { feed, reading, source, ready: VecDeque::new() }
+        Tail { feed, reading, source, ready: VecDeque::new(), is_lost: false }
     });
     Box::pin(stream::try_unfold(tail, |tail| async move {
         let mut tail = tail?;
-        let message = tail.next().await?;
+        let message = tail.next().await;
+        tail.is_lost = matches!(message, Err(FeedError::Gap | FeedError::Malformed(_)));
+        let message = message?;
         Ok(message.map(|message| (message, Ok(tail))))
     }))
 }
@@ -42,6 +44,16 @@ struct Tail {
     source: Source,
     /// What is to be handed on before anything else is read.
     ready: VecDeque<FeedMessage>,
+    /// Nobody can read on from here.
+    is_lost: bool,
+}
+
+impl Drop for Tail {
+    fn drop(&mut self) {
+        if !self.is_lost {
+            self.feed.readings.keep(std::mem::take(&mut self.reading));
+        }
+    }
 }
 
 enum Source {
@@ -68,7 +80,7 @@ struct Questions {
 
 impl Tail {
     async fn next(&mut self) -> Result<Option<FeedMessage>, FeedError> {
-        let Self { feed, reading, source, ready } = self;
+        let Self { feed, reading, source, ready, .. } = self;
         loop {
             if let Some(message) = ready.pop_front() {
                 return Ok(Some(message));
@@ -77,7 +89,7 @@ impl Tail {
                 Source::Questions(questions) => questions.next(feed, reading, ready).await?,
                 Source::Stream { body, events } => {
                     if let Some(event) = events.next().map_err(|_| FeedError::Malformed("an event without end"))? {
-                        said(&event, reading, ready)?;
+                        said(&event, reading, &feed.issuer, ready)?;
                         continue;
                     }
                     let body = match body {
@@ -98,9 +110,14 @@ impl Tail {
 
 /// The messages for what a stream said. An event of another name is none of ours: what a heartbeat then announces, and was
 /// not given to us, is missed.
-fn said(event: &Event, reading: &mut Reading, ready: &mut VecDeque<FeedMessage>) -> Result<(), FeedError> {
+fn said(
+    event: &Event,
+    reading: &mut Reading,
+    issuer: &str,
+    ready: &mut VecDeque<FeedMessage>,
+) -> Result<(), FeedError> {
     match &*event.name {
-        b"revocation" => ready.extend(reading.entry(&read(event)?)?),
+        b"revocation" => ready.extend(reading.entry(&read(event)?, issuer)?),
         b"ready" => {
             let beat: Beat = read(event)?;
             ready.extend(reading.beat(beat.cursor, beat.server_time)?);
@@ -127,7 +144,7 @@ impl Questions {
         ready: &mut VecDeque<FeedMessage>,
     ) -> Result<(), FeedError> {
         if let Some(entry) = self.entries.pop_front() {
-            ready.extend(reading.entry(&entry)?);
+            ready.extend(reading.entry(&entry, &feed.issuer)?);
         } else if let Some((cursor, at)) = self.end.take() {
             ready.extend(reading.beat(cursor, at)?);
         } else {
@@ -190,13 +207,27 @@ mod tests {
         json!({ "entries": entries, "cursor": 0, "snapshot": false, "serverTime": time })
     }
 
+    fn feed_of<const N: usize>(pages: [Value; N]) -> GrantexFeed {
+        let connection = Connection::over(Pages(Mutex::new(pages.into()))).clock(ManualClock::new());
+        let feed = GrantexFeed::at("https://api.grantex.test", "developer-key-0123", "i", connection).unwrap();
+        feed.long_poll(Duration::from_secs(1))
+    }
+
+    #[tokio::test]
+    async fn nobody_reads_on_from_where_something_is_missing() {
+        let mut page = page(1..=1, 40);
+        page["cursor"] = json!(5);
+        let feed = feed_of([page]);
+        let messages: Vec<_> = tail(feed.clone(), feed.readings.begin(0, None)).collect().await;
+        let [Ok(read), Err(FeedError::Gap)] = &*messages else { panic!("{messages:?}") };
+        // Without another question.
+        assert_eq!(tail(feed, read.cursor()).next().await, Some(Err(FeedError::Gap)));
+    }
+
     #[tokio::test]
     async fn a_row_of_full_answers_proves_what_was_known_when_the_first_was_read_threat_16() {
-        let pages = Pages(Mutex::new([page(1..=1000, 40), page(1001..=1001, 45)].into()));
-        let connection = Connection::over(pages).clock(ManualClock::new());
-        let feed = GrantexFeed::at("https://api.grantex.test", "developer-key-0123", "i", connection).unwrap();
-        let feed = feed.long_poll(Duration::from_secs(1));
-        let cursor = feed.numbers.next(super::super::Anchor::default());
+        let feed = feed_of([page(1..=1000, 40), page(1001..=1001, 45)]);
+        let cursor = feed.readings.begin(0, None);
         let messages: Vec<_> = tail(feed, cursor).take(1002).map(Result::unwrap).collect().await;
         let read = UnixTime::from_secs(1_900_000_000);
         assert_eq!(messages[1001], FeedMessage::heartbeat(messages[1000].cursor()).as_of(read));

@@ -1,4 +1,4 @@
-//! The order that entries are handed on in, and from where the log is read again.
+//! The order that entries are handed on in, and what a log has to repeat to be the same one.
 
 use serde_json::json;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
@@ -17,16 +17,17 @@ fn entry(seq: u64, seconds: i64) -> Entry {
     entry_of(seq, &format!("g{seq}"), seconds)
 }
 
-fn anchor(entry: &Entry) -> Anchor {
-    Anchor { seq: entry.seq, mark: entry.mark() }
+/// From an entry on that is known.
+fn from(entry: &Entry) -> (Readings, Cursor, Reading) {
+    let readings = Readings::default();
+    let cursor = readings.begin(entry.seq, Some(entry.mark()));
+    let reading = readings.resume(cursor).unwrap();
+    (readings, cursor, reading)
 }
 
-/// From an entry on that is known.
-fn from(entry: &Entry) -> (Numbers, Cursor, Reading) {
-    let numbers = Numbers::default();
-    let cursor = numbers.next(anchor(entry));
-    let reading = Reading::after(cursor, &numbers, "i").unwrap();
-    (numbers, cursor, reading)
+/// Entries that are handed on, of which each is its own number, and repetitions.
+fn read(reading: &mut Reading, entry: &Entry) -> Result<Option<Cursor>, FeedError> {
+    reading.entry(entry, "i").map(|message| message.map(|message| message.cursor()))
 }
 
 fn beat(reading: &mut Reading, cursor: u64) -> Result<Cursor, FeedError> {
@@ -38,11 +39,11 @@ fn beat(reading: &mut Reading, cursor: u64) -> Result<Cursor, FeedError> {
 fn messages_are_numbered_in_the_order_in_which_they_are_handed_on() {
     let (_, start, mut reading) = from(&entry(9, 0));
     assert_eq!(reading.announced(), 8, "the entry itself is to come first");
-    assert_eq!(reading.entry(&entry(9, 0)), Ok(None));
+    assert_eq!(read(&mut reading, &entry(9, 0)), Ok(None));
     let mut last = start;
     // Not the order of the log's numbers.
     for seq in [12, 10, 11] {
-        let message = reading.entry(&entry(seq, 1)).unwrap().unwrap();
+        let message = reading.entry(&entry(seq, 1), "i").unwrap().unwrap();
         let event = entry(seq, 1).event("i").unwrap();
         assert_eq!(message, FeedMessage::event(event, last, message.cursor()));
         assert!(message.cursor() > last);
@@ -55,23 +56,119 @@ fn messages_are_numbered_in_the_order_in_which_they_are_handed_on() {
 #[test]
 fn what_is_repeated_is_handed_on_once_and_what_has_changed_is_another_log() {
     let (_, _, mut reading) = from(&entry(9, 0));
-    reading.entry(&entry(9, 0)).unwrap();
-    assert!(reading.entry(&entry(10, 0)).unwrap().is_some());
-    assert_eq!(reading.entry(&entry(10, 0)), Ok(None));
-    assert_eq!(reading.entry(&entry_of(10, "other", 0)), Err(FeedError::Gap));
+    read(&mut reading, &entry(9, 0)).unwrap();
+    assert!(read(&mut reading, &entry(10, 0)).unwrap().is_some());
+    assert_eq!(read(&mut reading, &entry(10, 0)), Ok(None));
+    assert_eq!(read(&mut reading, &entry_of(10, "other", 0)), Err(FeedError::Gap));
 }
 
 #[test]
-fn a_log_that_does_not_begin_where_we_were_is_another_one_threat_16() {
+fn a_log_that_does_not_repeat_what_we_have_read_of_it_is_another_one_threat_16() {
     let known = entry(9, 0);
-    for first in [entry(10, 0), entry(8, 0), entry_of(9, "other", 0), entry(9, 1)] {
-        let (_, _, mut reading) = from(&known);
-        assert_eq!(reading.entry(&first), Err(FeedError::Gap), "{first:?}");
+    for first in [entry(8, 0), entry_of(9, "other", 0), entry(9, 1)] {
+        assert_eq!(read(&mut from(&known).2, &first), Err(FeedError::Gap), "{first:?}");
     }
     // There is no such entry any more.
     let (_, _, mut reading) = from(&known);
+    read(&mut reading, &entry(10, 0)).unwrap();
     assert_eq!(beat(&mut reading, 9), Err(FeedError::Gap));
-    assert_eq!(beat(&mut from(&known).2, 8), Err(FeedError::Gap));
+    // What was read on one connection is to come again on the next.
+    let again = |repeated: &[u64]| {
+        let (readings, _, mut reading) = from(&known);
+        for seq in [9, 10, 11] {
+            read(&mut reading, &entry(seq, 0)).unwrap();
+        }
+        beat(&mut reading, 11).unwrap();
+        let last = reading.last;
+        readings.keep(reading);
+        let mut reading = readings.resume(last).unwrap();
+        assert_eq!(reading.announced(), 8);
+        for seq in repeated {
+            assert_eq!(read(&mut reading, &entry(*seq, 0)), Ok(None));
+        }
+        beat(&mut reading, 11).map(|head| head == last)
+    };
+    assert_eq!(again(&[9, 10, 11]), Ok(true));
+    for repeated in [&[9, 10][..], &[9, 11], &[10, 11], &[]] {
+        assert_eq!(again(repeated), Err(FeedError::Gap), "{repeated:?}");
+    }
+}
+
+/// The same log, on a new connection.
+fn reconnected(readings: &Readings, reading: Reading) -> Reading {
+    let last = reading.last;
+    readings.keep(reading);
+    readings.resume(last).unwrap()
+}
+
+#[test]
+fn what_was_not_repeated_on_one_connection_is_to_be_on_the_one_after_it_threat_16() {
+    let (readings, _, mut reading) = from(&entry(9, 0));
+    read(&mut reading, &entry(9, 0)).unwrap();
+    read(&mut reading, &entry(10, 0)).unwrap();
+    let mut reading = reconnected(&readings, reading);
+    read(&mut reading, &entry(9, 0)).unwrap();
+    let mut reading = reconnected(&readings, reading);
+    read(&mut reading, &entry(10, 0)).unwrap();
+    assert_eq!(beat(&mut reading, 10), Err(FeedError::Gap));
+}
+
+#[test]
+fn on_a_new_connection_an_order_may_be_another_and_an_entry_may_not_threat_16() {
+    let read_before = || {
+        let (readings, _, mut reading) = from(&entry(9, 0));
+        for seq in [9, 10, 11] {
+            read(&mut reading, &entry(seq, 0)).unwrap();
+        }
+        reconnected(&readings, reading)
+    };
+    let mut reading = read_before();
+    for (seq, is_new) in [(9, false), (13, true), (11, false), (10, false)] {
+        assert_eq!(read(&mut reading, &entry(seq, 0)).unwrap().is_some(), is_new, "{seq}");
+    }
+    assert!(beat(&mut reading, 13).is_ok());
+    let mut reading = read_before();
+    read(&mut reading, &entry(9, 0)).unwrap();
+    assert_eq!(read(&mut reading, &entry_of(10, "other", 0)), Err(FeedError::Gap));
+}
+
+#[test]
+fn what_waits_for_the_end_of_the_log_waits_for_it_on_the_next_connection() {
+    for (action, expected) in [("resumed", 1), ("suspended", 0)] {
+        let readings = Readings::default();
+        let mut reading = readings.resume(readings.begin(0, None)).unwrap();
+        let entries = [of("resumed", 2, "a"), of(action, 3, "a")];
+        for entry in &entries {
+            read(&mut reading, entry).unwrap();
+        }
+        let mut reading = reconnected(&readings, reading);
+        for entry in &entries {
+            assert_eq!(read(&mut reading, entry), Ok(None));
+        }
+        assert_eq!(resumed_by_a_beat(&mut reading).len(), expected, "{action}");
+        let mut reading = reconnected(&readings, reading);
+        // What is written late, but was before.
+        read(&mut reading, &of("resumed", 1, "a")).unwrap();
+        for entry in &entries {
+            assert_eq!(read(&mut reading, entry), Ok(None));
+        }
+        assert_eq!(resumed_by_a_beat(&mut reading).len(), expected, "{action}, again");
+    }
+}
+
+#[test]
+fn a_log_of_which_more_would_be_repeated_than_is_recognised_is_not_read_again() {
+    let most = u64::try_from(MOST_SEEN).unwrap();
+    for (count, expected) in [(most, Ok(9)), (most + 1, Err(FeedError::Gap))] {
+        let (readings, _, mut reading) = from(&entry(9, 0));
+        read(&mut reading, &entry(9, 0)).unwrap();
+        for seq in 10..10 + count {
+            read(&mut reading, &entry(seq, 0)).unwrap();
+        }
+        let last = reading.last;
+        readings.keep(reading);
+        assert_eq!(readings.resume(last).map(|reading| reading.announced()), expected);
+    }
 }
 
 #[test]
@@ -79,18 +176,18 @@ fn numbers_that_go_backwards_or_ahead_of_what_arrived_are_gaps_threat_16() {
     // What was asked for comes later.
     for seq in [1, 8, 9] {
         let (_, _, mut reading) = from(&entry(9, 0));
-        reading.entry(&entry(9, 0)).unwrap();
-        assert_eq!(reading.entry(&entry_of(seq, "new", 0)), Err(FeedError::Gap), "{seq}");
+        read(&mut reading, &entry(9, 0)).unwrap();
+        assert_eq!(read(&mut reading, &entry_of(seq, "new", 0)), Err(FeedError::Gap), "{seq}");
     }
-    let read = || {
+    let begun = || {
         let (_, _, mut reading) = from(&entry(9, 0));
-        reading.entry(&entry(9, 0)).unwrap();
-        reading.entry(&entry(11, 0)).unwrap();
+        read(&mut reading, &entry(9, 0)).unwrap();
+        read(&mut reading, &entry(11, 0)).unwrap();
         reading
     };
-    assert_eq!(beat(&mut read(), 12), Err(FeedError::Gap), "an entry that did not arrive");
-    assert_eq!(beat(&mut read(), 7), Err(FeedError::Gap), "before where we began");
-    let mut reading = read();
+    assert_eq!(beat(&mut begun(), 12), Err(FeedError::Gap), "an entry that did not arrive");
+    assert_eq!(beat(&mut begun(), 7), Err(FeedError::Gap), "before where we began");
+    let mut reading = begun();
     // The log lags behind what it gave us already.
     assert!(beat(&mut reading, 8).is_ok() && beat(&mut reading, 10).is_ok());
     assert_eq!(reading.announced(), 10);
@@ -100,7 +197,7 @@ fn numbers_that_go_backwards_or_ahead_of_what_arrived_are_gaps_threat_16() {
 #[test]
 fn nothing_is_proved_without_a_time() {
     let (_, _, mut reading) = from(&entry(9, 0));
-    reading.entry(&entry(9, 0)).unwrap();
+    read(&mut reading, &entry(9, 0)).unwrap();
     assert!(matches!(reading.beat(9, None), Err(FeedError::Malformed(_))));
     let proof = reading.beat(9, Some(UnixTime::from_secs(7))).unwrap();
     assert_eq!(proof, [FeedMessage::heartbeat(proof[0].cursor()).as_of(UnixTime::from_secs(7))]);
@@ -108,50 +205,48 @@ fn nothing_is_proved_without_a_time() {
 
 #[test]
 fn the_log_is_read_again_from_before_what_may_still_be_overtaken() {
-    let (numbers, start, mut reading) = from(&entry(9, 0));
-    reading.entry(&entry(9, 0)).unwrap();
-    let mut resumed_at = |seq, seconds| {
-        let cursor = reading.entry(&entry(seq, seconds)).unwrap().unwrap().cursor();
+    let (readings, _, mut reading) = from(&entry(9, 0));
+    read(&mut reading, &entry(9, 0)).unwrap();
+    // (number, written at, where to read again afterwards)
+    for (seq, seconds, expected) in [
+        (10, 0, 9),
+        (12, 30, 9),
+        (13, 59, 9),
+        // A minute after the tenth was written, nothing below it can follow.
+        (14, 60, 10),
+        (11, 61, 10),
+        (15, 119, 10),
+        (16, 120, 14),
+        (17, 500, 16),
+        // Nor before the log says that it is complete so far.
+        (18, 900, 16),
+        (19, 900, 17),
+    ] {
+        read(&mut reading, &entry(seq, seconds)).unwrap();
         if seq != 17 {
             let greatest = reading.greatest;
             beat(&mut reading, greatest).unwrap();
         }
-        numbers.anchor(cursor).unwrap()
-    };
-    assert_eq!(numbers.anchor(start), Some(anchor(&entry(9, 0))));
-    // (number, written at, where to read again afterwards)
-    for (seq, seconds, expected) in [
-        (10, 0, (9, 0)),
-        (12, 30, (9, 0)),
-        (13, 59, (9, 0)),
-        // A minute after the tenth was written, nothing below it can follow.
-        (14, 60, (10, 0)),
-        (11, 61, (10, 0)),
-        (15, 119, (10, 0)),
-        (16, 120, (14, 60)),
-        (17, 500, (16, 120)),
-        // Nor before the log says that it is complete so far.
-        (18, 900, (16, 120)),
-        (19, 900, (17, 500)),
-    ] {
-        assert_eq!(resumed_at(seq, seconds), anchor(&entry(expected.0, expected.1)), "{seq}");
+        assert_eq!(reading.anchor, expected, "{seq}");
     }
-    let again = Reading::after(numbers.next(anchor(&entry(16, 120))), &numbers, "i").unwrap();
-    assert_eq!(again.announced(), 15);
+    assert_eq!(reading.seen.keys().copied().collect::<Vec<_>>(), [17, 18, 19]);
+    let last = reading.last;
+    readings.keep(reading);
+    assert_eq!(readings.resume(last).unwrap().announced(), 16);
 }
 
 #[test]
 fn what_is_remembered_of_a_log_is_bounded() {
     let (_, _, mut reading) = from(&entry(9, 0));
-    reading.entry(&entry(9, 0)).unwrap();
+    read(&mut reading, &entry(9, 0)).unwrap();
     for seq in 10..1000 {
-        reading.entry(&entry(seq, i64::try_from(seq).unwrap())).unwrap();
+        read(&mut reading, &entry(seq, i64::try_from(seq).unwrap())).unwrap();
         beat(&mut reading, seq).unwrap();
     }
-    assert!(reading.seen.len() <= 121, "two minutes, of a log with an entry a second");
+    assert!(reading.seen.len() <= 122, "two minutes, of a log with an entry a second");
     let most = u64::try_from(MOST_SEEN).unwrap();
     for seq in 1000..1000 + most + 50 {
-        reading.entry(&entry(seq, 1001)).unwrap();
+        read(&mut reading, &entry(seq, 1001)).unwrap();
     }
     assert_eq!(reading.seen.len(), MOST_SEEN);
     let suspended = |seq: u64, seconds: u64| {
@@ -161,32 +256,39 @@ fn what_is_remembered_of_a_log_is_bounded() {
     };
     let mut reading = beginning();
     for seq in 1..1000 {
-        reading.entry(&suspended(seq, seq)).unwrap();
+        read(&mut reading, &suspended(seq, seq)).unwrap();
         beat(&mut reading, seq).unwrap();
     }
     assert!(reading.suspended.len() <= 121, "{}", reading.suspended.len());
     for seq in 1000..1000 + 2 * most {
-        reading.entry(&suspended(seq, 1001)).unwrap();
+        read(&mut reading, &suspended(seq, 1001)).unwrap();
     }
     assert!(reading.suspended.len() <= 2 * MOST_SEEN);
 }
 
 #[test]
-fn a_position_that_is_none_of_ours_is_a_gap() {
-    let numbers = Numbers::default();
-    let after = |position| Reading::after(Cursor::new(position), &numbers, "i").map(|reading| reading.announced());
-    assert_eq!(after(0), Ok(0), "the start");
-    assert_eq!(after(u128::MAX), Err(FeedError::Gap));
-    assert_eq!(after(1 << 85), Err(FeedError::Gap));
-    let greatest = Anchor { seq: GREATEST, mark: u32::MAX };
-    let cursor = numbers.next(greatest);
-    assert_eq!(numbers.anchor(cursor), Some(greatest));
-    assert!(numbers.next(Anchor::default()) > cursor, "the number comes first");
-    assert!(Anchor::at(GREATEST).is_ok() && Anchor::at(GREATEST + 1).is_err());
-    assert_eq!((Anchor::at(7).unwrap().since(), Anchor { seq: 7, mark: 1 }.since()), (7, 6));
-    let mut reading = Reading::after(numbers.next(Anchor::default()), &numbers, "i").unwrap();
-    assert_eq!(reading.entry(&entry(0, 0)), Err(FeedError::Gap), "no number of a log");
-    assert!(matches!(reading.entry(&entry(GREATEST + 1, 0)), Err(FeedError::Malformed(_))));
+fn a_position_is_read_on_from_once_and_none_of_others_is() {
+    let readings = Readings::default();
+    assert_eq!(readings.resume(Cursor::START).unwrap_err(), FeedError::Gap);
+    assert_eq!(readings.resume(Cursor::new(u128::MAX)).unwrap_err(), FeedError::Gap);
+    let cursors: Vec<_> = (0..20).map(|seq| readings.begin(seq, None)).collect();
+    assert!(cursors.is_sorted());
+    let is_kept = |cursor: &Cursor| readings.resume(*cursor).is_ok();
+    assert_eq!(cursors.iter().filter(|cursor| is_kept(cursor)).count(), MOST_KEPT, "the last ones");
+    assert!(!cursors.iter().any(is_kept), "each is somebody's now");
+}
+
+#[test]
+fn an_unknown_entry_is_not_awaited_and_no_number_is_too_great() {
+    let readings = Readings::default();
+    let mut reading = readings.resume(readings.begin(7, None)).unwrap();
+    assert_eq!(reading.announced(), 7);
+    assert!(beat(&mut reading, 7).is_ok());
+    for seq in [0, 7] {
+        assert_eq!(read(&mut reading, &entry(seq, 0)), Err(FeedError::Gap), "{seq} does not come after 7");
+    }
+    assert!(read(&mut reading, &entry(GREATEST, 0)).is_ok());
+    assert!(matches!(read(&mut reading, &entry(GREATEST + 1, 0)), Err(FeedError::Malformed(_))));
 }
 
 /// Something happened to a grant.
@@ -197,8 +299,8 @@ fn of(action: &str, seq: u64, grant: &str) -> Entry {
 
 /// The start, with nothing before it.
 fn beginning() -> Reading {
-    let numbers = Numbers::default();
-    Reading::after(numbers.next(Anchor::default()), &numbers, "i").unwrap()
+    let readings = Readings::default();
+    readings.resume(readings.begin(0, None)).unwrap()
 }
 
 /// The grants that a beat says were resumed.
@@ -242,9 +344,9 @@ fn what_is_resumed_waits_for_the_end_of_the_log_and_for_what_came_later_threat_1
     for (entries, is_resumed) in rows {
         let mut reading = beginning();
         for (action, seq) in entries {
-            let message = reading.entry(&of(action, *seq, "a")).unwrap();
+            let message = read(&mut reading, &of(action, *seq, "a")).unwrap();
             assert!(message.is_none() || *action != "resumed", "{entries:?}");
-            reading.entry(&of("suspended", 100 + seq, "other")).unwrap();
+            read(&mut reading, &of("suspended", 100 + seq, "other")).unwrap();
             assert!(reading.suspended.len() <= 2);
         }
         let expected: &[_] = if is_resumed { &[RevocationEvent::Resumed(of_grant("a"))] } else { &[] };
@@ -253,7 +355,7 @@ fn what_is_resumed_waits_for_the_end_of_the_log_and_for_what_came_later_threat_1
     }
     let mut reading = beginning();
     for (seq, grant) in [(3, "c"), (1, "a"), (2, "b")] {
-        reading.entry(&of("resumed", seq, grant)).unwrap();
+        read(&mut reading, &of("resumed", seq, grant)).unwrap();
     }
     let all = ["a", "b", "c"].map(|grant| RevocationEvent::Resumed(of_grant(grant)));
     assert_eq!(resumed_by_a_beat(&mut reading), all);
@@ -262,16 +364,16 @@ fn what_is_resumed_waits_for_the_end_of_the_log_and_for_what_came_later_threat_1
 #[test]
 fn what_may_be_a_repetition_resumes_nothing() {
     let mut reading = beginning();
-    reading.entry(&of("resumed", 1, "a")).unwrap();
+    read(&mut reading, &of("resumed", 1, "a")).unwrap();
     assert_eq!(resumed_by_a_beat(&mut reading).len(), 1);
     let most = u64::try_from(MOST_SEEN).unwrap();
     let mut filler = of("suspended", 0, "b");
     for seq in 2..=most + 1 {
         filler.seq = seq;
-        reading.entry(&filler).unwrap();
+        read(&mut reading, &filler).unwrap();
     }
     // The first would not be recognised any more.
-    assert_eq!(reading.entry(&of("resumed", 1, "a")), Ok(None));
+    assert_eq!(read(&mut reading, &of("resumed", 1, "a")), Ok(None));
     assert_eq!(resumed_by_a_beat(&mut reading), []);
 }
 
@@ -279,62 +381,7 @@ fn what_may_be_a_repetition_resumes_nothing() {
 fn no_more_is_resumed_than_can_be_remembered_threat_20() {
     let mut reading = beginning();
     for seq in 1..=u64::try_from(MOST_RESUMED).unwrap() {
-        reading.entry(&of("resumed", seq, &format!("g{seq}"))).unwrap();
+        read(&mut reading, &of("resumed", seq, &format!("g{seq}"))).unwrap();
     }
-    assert_eq!(reading.entry(&of("resumed", 1 << 20, "one more")), Err(FeedError::Gap));
-}
-
-#[test]
-fn what_one_connection_has_read_the_next_is_told_again_threat_16() {
-    type Row = (&'static [(u64, &'static str)], Result<(), FeedError>);
-    let rows: [Row; 6] = [
-        (&[(10, "g10"), (11, "g11"), (12, "g12")], Ok(())),
-        (&[(11, "g11"), (10, "g10"), (12, "g12"), (13, "g13")], Ok(())),
-        (&[(10, "g10"), (11, "g11")], Err(FeedError::Gap)),
-        (&[(10, "g10"), (12, "g12")], Err(FeedError::Gap)),
-        (&[(10, "g10"), (11, "other"), (12, "g12")], Err(FeedError::Gap)),
-        (&[], Err(FeedError::Gap)),
-    ];
-    for (entries, expected) in rows {
-        for breaks_off in [false, true] {
-            let (numbers, _, mut reading) = from(&entry(9, 0));
-            for seq in [9, 10, 11, 12] {
-                reading.entry(&entry(seq, 0)).unwrap();
-            }
-            let mut last = reading.last;
-            drop(reading);
-            if breaks_off {
-                // A connection that ended before it said anything new.
-                let mut reading = Reading::after(last, &numbers, "i").unwrap();
-                reading.entry(&entry(9, 0)).unwrap();
-                reading.entry(&entry(10, 0)).unwrap();
-                last = reading.last;
-            }
-            let mut reading = Reading::after(last, &numbers, "i").unwrap();
-            let read = |reading: &mut Reading| {
-                reading.entry(&entry(9, 0))?;
-                for (seq, grant) in entries {
-                    reading.entry(&entry_of(*seq, grant, 0))?;
-                }
-                let greatest = reading.greatest;
-                beat(reading, greatest).map(drop)
-            };
-            assert_eq!(read(&mut reading), expected, "{entries:?}, breaks off: {breaks_off}");
-        }
-    }
-}
-
-#[test]
-fn what_is_remembered_of_connections_is_bounded() {
-    let numbers = Numbers::default();
-    for _ in 0..50 {
-        let cursor = numbers.next(Anchor::default());
-        drop(Reading::after(cursor, &numbers, "i").unwrap());
-    }
-    assert_eq!(numbers.read().len(), MOST_ENDED);
-    let cursor = numbers.next(Anchor::default());
-    for _ in 0..2 {
-        drop(Reading::after(cursor, &numbers, "i").unwrap());
-    }
-    assert_eq!(numbers.read().iter().filter(|(position, _)| *position == cursor).count(), 1);
+    assert_eq!(read(&mut reading, &of("resumed", 1 << 20, "one more")), Err(FeedError::Gap));
 }

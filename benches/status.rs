@@ -15,6 +15,7 @@ use std::{
 };
 
 use criterion::{Criterion, criterion_group};
+use http::{HeaderMap, header::AUTHORIZATION};
 use portcullis::{
     AccessToken, Algorithm, Authorizer, Decision, Input, Issuer, KeySource, Requirement, RouteTable, Unlisted,
     authorizer::Answers,
@@ -29,6 +30,7 @@ use serde_json::{Value, json};
 
 /// Room for words, in bytes: the default.
 const ROOM: u64 = 32 * 1024 * 1024;
+const ROOM_FOR_TOKENS: usize = 32 * 1024 * 1024;
 const ISSUER: &str = "https://issuer.example";
 
 /// The system's allocator, with a count of what is in use: as glibc rounds it, header included.
@@ -82,8 +84,13 @@ impl StatusSource for Source {
     }
 }
 
-/// Trusts that one key, and asks that source.
-fn authorizer(key: &TestKey, source: Option<&Source>, max_bytes: u64, revocations: Option<&Revocations>) -> Authorizer {
+/// Trusts that one key, and asks that source; with room for so many bytes of words on tokens, and of verified tokens.
+fn authorizer(
+    key: &TestKey,
+    source: Option<&Source>,
+    (words, tokens): (u64, usize),
+    revocations: Option<&Revocations>,
+) -> Authorizer {
     let keys = match key.secret() {
         Some(secret) => {
             let secret = VerificationKey::from_secret(key.algorithm(), &secret).unwrap();
@@ -93,11 +100,12 @@ fn authorizer(key: &TestKey, source: Option<&Source>, max_bytes: u64, revocation
     };
     let mut issuer = Issuer::with_keys(ISSUER, keys).audience(TokenBuilder::AUDIENCE);
     if let Some(source) = source {
-        let policy = StatusPolicy::default().max_bytes(max_bytes);
+        let policy = StatusPolicy::default().max_bytes(words);
         issuer = issuer.status_source(source.clone()).status_policy(policy).opaque_tokens(OpaqueTokens::default());
     }
     let routes = RouteTable::builder().otherwise(Unlisted::Deny).unwrap();
     let mut builder = Authorizer::builder().issuer(issuer).routes(routes).clock(ManualClock::new());
+    builder = builder.token_cache_bytes(tokens);
     if let Some(revocations) = revocations {
         builder = builder.revocations(revocations.clone());
     }
@@ -129,20 +137,18 @@ fn warm(criterion: &mut Criterion) {
     for algorithm in [Algorithm::RS256, Algorithm::ES256] {
         let key = TestKey::shared(algorithm);
         let (token, requirement) = (token(&key, "token"), Arc::new(Requirement::scope("agents:read")));
-        for is_known in [false, true] {
-            let how = if is_known { "verified before" } else { "to be verified" };
+        for (how, tokens) in [("to be verified", 0), ("verified before", ROOM_FOR_TOKENS)] {
             let mut group = criterion.benchmark_group(format!("{} {how}", algorithm.name()));
             for (name, source, revocations) in rows {
-                let authorizer = authorizer(&key, source, ROOM, revocations);
-                let known = runtime.block_on(permit(&authorizer, &requirement, &token));
-                let known = is_known.then_some(&known);
-                let decide = |token: &str| {
-                    let bearer = Bearer::parse(token.as_bytes(), DEFAULT_MAX_LEN).map(Some);
-                    let input = Input::new(bearer, &requirement).with_known(known);
+                let authorizer = authorizer(&key, source, (ROOM, tokens), revocations);
+                runtime.block_on(permit(&authorizer, &requirement, &token));
+                let headers = HeaderMap::from_iter([(AUTHORIZATION, format!("Bearer {token}").parse().unwrap())]);
+                let decide = |headers: &HeaderMap| {
+                    let input = authorizer.input(headers, &requirement);
                     authorizer.decide(&input, &Answers::default(), authorizer.now())
                 };
                 group.bench_function(name, |bencher| {
-                    bencher.iter(|| assert!(matches!(decide(black_box(&token)), Decision::Permit(_))));
+                    bencher.iter(|| assert!(matches!(decide(black_box(&headers)), Decision::Permit(_))));
                 });
             }
             group.finish();
@@ -163,7 +169,7 @@ fn memory() {
 
     let active = json!({ "active": true });
     let source = Source::says(active.clone());
-    let full = authorizer(&key, Some(&source), 500_000_000, None);
+    let full = authorizer(&key, Some(&source), (500_000_000, 0), None);
     runtime.block_on(async {
         permit(&full, &requirement, &jwt(0)).await;
         let before = IN_USE.load(Ordering::Relaxed);
@@ -196,7 +202,7 @@ fn memory() {
     ];
     for (name, source, text) in kinds {
         let room = if source.says.is_some() { ROOM } else { ROOM / 8 };
-        let flooded = authorizer(&key, Some(&source), ROOM, None);
+        let flooded = authorizer(&key, Some(&source), (ROOM, 0), None);
         runtime.block_on(async {
             let before = IN_USE.load(Ordering::Relaxed);
             for number in 0..200_000 {

@@ -2,22 +2,30 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{Answers, Authorizer, Decision, Input, Need, OwnedInput, Permit, input::Question, trusted::TrustedIssuer};
+use super::{
+    Answers, Authorizer, Decision, Input, Need, OwnedInput, Permit,
+    cache::Found as Held,
+    input::{Pass, Question},
+    trusted::TrustedIssuer,
+    verified::Verified,
+};
 use crate::{
     clock::Now,
-    credential::Bearer,
+    credential::{Bearer, CredentialError, Found},
     keys::{KeyAnswer, KeyQuestion},
     observe,
-    policy::{Access, AccessToken, PolicyRefusal, Requirement},
+    policy::{Access, PolicyRefusal, Requirement, Sufficient},
     rejection::{Rejection, RejectionKind},
     status::{Demand, DrivenFeed, Freshness, Hearing, NoWord, Presented, Standing, Unsettled},
     token::{SignatureError, TokenError, UnverifiedToken, VerifiedToken},
 };
 
 /// A credential as far as it could be read here.
-enum Read {
-    Verified(VerifiedToken),
-    Opaque,
+enum Read<'r> {
+    /// It is the token that is held.
+    Verified,
+    /// It may be an opaque token of the issuer at this position.
+    Opaque(usize, Bearer<'r>),
 }
 
 /// Why there is no permit yet, or none at all.
@@ -32,11 +40,18 @@ impl Authorizer {
     /// A [`Need`] comes back only for what `answers` do not hold yet.
     #[must_use]
     pub fn decide(&self, input: &Input<'_>, answers: &Answers, now: Now) -> Decision {
-        match self.permit(input, answers, now) {
-            Ok(permit) => Decision::Permit(permit),
+        match self.judge(input, &mut Held::from_inner(None), answers, now) {
+            Ok(pass) => Decision::Permit(pass.into_permit()),
             Err(Stop::Reject(rejection)) => Decision::Reject(rejection),
             Err(Stop::Need(need)) => Decision::Need(need),
         }
+    }
+
+    /// Whether [`decide`](Self::decide) permits it, as of `now` and with no answers: for whoever needs a yes or no, and not
+    /// the token. `false` also where something would have to be asked.
+    #[must_use]
+    pub fn permits(&self, input: &Input<'_>, now: Now) -> bool {
+        self.judge(input, &mut Held::from_inner(None), &Answers::default(), now).is_ok()
     }
 
     /// Fetches what a decision needs. Waits no longer than the issuer's configuration allows, and not at all for what
@@ -113,48 +128,67 @@ impl Authorizer {
         }
     }
 
-    fn permit(&self, input: &Input<'_>, answers: &Answers, now: Now) -> Result<Permit, Stop> {
+    /// What is permitted is in `held`, until somebody wants it.
+    fn judge<'h>(
+        &self,
+        input: &Input<'h>,
+        held: &'h mut Held<Verified>,
+        answers: &Answers,
+        now: Now,
+    ) -> Result<Pass<'h>, Stop> {
         let requirement = input.requirement;
         if requirement.access() == Access::Public {
-            return Ok(Permit::WITHOUT_TOKEN);
+            return Ok(Pass::WITHOUT_TOKEN);
         }
-        let bearer = match input.credential {
-            Ok(Some(bearer)) => bearer,
-            Ok(None) if requirement.access() == Access::Optional => return Ok(Permit::WITHOUT_TOKEN),
+        let found = match input.credential {
+            Ok(Some(found)) => found,
+            Ok(None) if requirement.access() == Access::Optional => return Ok(Pass::WITHOUT_TOKEN),
             Ok(None) => {
                 let rejection = self.reject(RejectionKind::NoCredential).with_requirement(requirement);
                 return Err(Stop::Reject(rejection));
             }
-            Err(reason) => {
-                let rejection = self.reject(RejectionKind::InvalidRequest).because_of_credential(reason);
-                return Err(Stop::Reject(rejection));
-            }
+            Err(reason) => return Err(self.malformed(reason)),
         };
-        let (position, read) = self.read(input, bearer, requirement, answers, now)?;
-        let standing = self.stands(position, &read, bearer, requirement, answers, now)?;
-        let token = AccessToken::admit(standing.token, requirement)
-            .map_err(|refusal| self.insufficient(refusal, requirement))?;
-        Ok(Permit { token: Some(token), renewal: standing.renewal.map(|question| Box::new((position, question))) })
+        let read = self.read(found, held, requirement, answers, now)?;
+        let (position, presented) = match (read, held.as_deref()) {
+            (Read::Verified, Some(verified)) => {
+                (verified.position, Presented::Jwt(&verified.token, verified.assent.as_ref()))
+            }
+            (Read::Verified, None) => return Err(self.invalid(TokenError::Claims)),
+            (Read::Opaque(position, bearer), _) => (position, Presented::Opaque(bearer.as_bytes())),
+        };
+        let Standing { token, renewal, assent } = self.stands(position, presented, requirement, answers, now)?;
+        if let (Some(assent), Presented::Jwt(token, _)) = (assent, presented) {
+            self.inner.verified.keep(Arc::new(Verified { token: token.clone(), position, assent: Some(assent) }));
+        }
+        let token = Sufficient::check(token, requirement).map_err(|refusal| self.insufficient(refusal, requirement))?;
+        Ok(Pass { token: Some(token), renewal: renewal.map(|question| Box::new((position, question))) })
     }
 
-    /// Whose token it is, by position, and the token itself where it can be verified here.
-    fn read(
+    /// Reads a credential; where it is a token that can be verified here, `held` holds it afterwards.
+    fn read<'r>(
         &self,
-        input: &Input<'_>,
-        bearer: Bearer<'_>,
+        found: Found<'r>,
+        held: &mut Held<Verified>,
         requirement: &Requirement,
         answers: &Answers,
         now: Now,
-    ) -> Result<(usize, Read), Stop> {
-        if let Some((position, known)) = self.known(input, bearer, now) {
-            return self.still_valid(known, now).map(|token| (position, Read::Verified(token)));
+    ) -> Result<Read<'r>, Stop> {
+        *held = self.inner.verified.find(found.as_bytes());
+        if let Some(known) = held.as_deref()
+            && let Some(issuer) = self.inner.issuers.get(known.position)
+            && issuer.keys.generation(now.monotonic()) == known.token.key_generation()
+        {
+            self.still_holds(&known.token, requirement, now)?;
+            return Ok(Read::Verified);
         }
+        let bearer = found.bearer().map_err(|reason| self.malformed(reason))?;
         let token = match UnverifiedToken::parse(bearer) {
             Ok(token) => token,
             // Not a JWT at all, and so perhaps an opaque token.
             Err(reason @ (TokenError::NotCompact | TokenError::Encrypted | TokenError::Header)) => {
-                let found = self.inner.issuers.of_opaque(bearer);
-                return found.map(|(position, _)| (position, Read::Opaque)).ok_or_else(|| self.invalid(reason));
+                let issuer = self.inner.issuers.of_opaque(bearer);
+                return issuer.map(|(position, _)| Read::Opaque(position, bearer)).ok_or_else(|| self.invalid(reason));
             }
             Err(reason) => return Err(self.invalid(reason)),
         };
@@ -165,21 +199,24 @@ impl Authorizer {
             // Read without being believed, it may say enough to be refused without a question.
             token.check_hopes(&issuer.rules, now.wall()).map_err(|reason| self.invalid(reason))?;
             let may_be_asked = issuer.could_have_issued(bearer);
-            return if may_be_asked { Ok((position, Read::Opaque)) } else { Err(self.invalid(TokenError::Kind)) };
+            return if may_be_asked { Ok(Read::Opaque(position, bearer)) } else { Err(self.invalid(TokenError::Kind)) };
         }
-        self.verify(token, (position, issuer), requirement, answers, now).map(|token| (position, Read::Verified(token)))
+        let token = self.verify(token, (position, issuer), requirement, answers, now)?;
+        let verified = Arc::new(Verified { token, position, assent: None });
+        self.inner.verified.keep(Arc::clone(&verified));
+        *held = Held::from_inner(Some(verified));
+        Ok(Read::Verified)
     }
 
     /// Whether the issuer stands by the token, as freshly as the route wants to know.
-    fn stands(
+    fn stands<'t>(
         &self,
         position: usize,
-        read: &Read,
-        bearer: Bearer<'_>,
+        presented: Presented<'t>,
         requirement: &Requirement,
         answers: &Answers,
         now: Now,
-    ) -> Result<Standing, Stop> {
+    ) -> Result<Standing<'t>, Stop> {
         let Some(issuer) = self.inner.issuers.get(position) else { return Err(self.invalid(TokenError::Issuer)) };
         // Taken before the index is asked: what feeds promise was applied before.
         let max_age = match requirement.freshness() {
@@ -188,14 +225,10 @@ impl Authorizer {
         };
         let feeds = self.inner.feeds.iter().chain(issuer.status.feed());
         let heard = Hearing::of(feeds, max_age, now.monotonic());
-        let presented = match read {
-            Read::Verified(token) => {
-                // Also after an answer that left before the revocation came: this runs again once it is there.
-                self.check_revocations(token)?;
-                Presented::Jwt(token)
-            }
-            Read::Opaque => Presented::Opaque(bearer.as_bytes()),
-        };
+        if let Presented::Jwt(token, _) = presented {
+            // Also after an answer that left before the revocation came: this runs again once it is there.
+            self.check_revocations(token)?;
+        }
         let demand = Demand {
             freshness: requirement.freshness(),
             on_outage: requirement.outage_policy(),
@@ -211,7 +244,7 @@ impl Authorizer {
                 Stop::Reject(rejection.because_of_status(reason))
             }
         })?;
-        if matches!(read, Read::Opaque) {
+        if matches!(presented, Presented::Opaque(_)) {
             self.check_revocations(&standing.token)?;
         }
         Ok(standing)
@@ -229,31 +262,23 @@ impl Authorizer {
         Stop::Reject(self.reject(RejectionKind::InvalidToken).because_of_token(reason))
     }
 
-    /// The verified form of the credential, if the caller holds it, it is this authorizer's own, and the keys are still
-    /// the ones that vouched for it.
-    fn known<'i>(&self, input: &Input<'i>, bearer: Bearer<'_>, now: Now) -> Option<(usize, &'i VerifiedToken)> {
-        let known: &VerifiedToken = input.known?;
-        let vouches = |issuer: &TrustedIssuer| {
-            Arc::ptr_eq(&issuer.rules, known.rules())
-                && known.key_generation().is_some()
-                && issuer.keys.generation(now.monotonic()) == known.key_generation()
-        };
-        let position = self.inner.issuers.iter().position(vouches)?;
-        known.is_of(bearer.as_bytes()).then_some((position, known))
+    fn malformed(&self, reason: CredentialError) -> Stop {
+        Stop::Reject(self.reject(RejectionKind::InvalidRequest).because_of_credential(reason))
     }
 
-    /// A verified token in the course of time; only here may a token be called expired.
-    fn still_valid(&self, known: &VerifiedToken, now: Now) -> Result<VerifiedToken, Stop> {
-        match known.check_time(now.wall()) {
-            Ok(()) => Ok(known.clone()),
-            Err(reason) => {
-                let kind = match reason {
-                    TokenError::Expired => RejectionKind::ExpiredToken,
-                    _ => RejectionKind::InvalidToken,
-                };
-                Err(Stop::Reject(self.reject(kind).because_of_token(reason)))
-            }
+    /// What may have changed about a verified token since: the time, and the route. Only here may a token be called
+    /// expired.
+    fn still_holds(&self, known: &VerifiedToken, requirement: &Requirement, now: Now) -> Result<(), Stop> {
+        let audiences = requirement.accepted_audiences().unwrap_or(&known.rules().audiences);
+        if !audiences.accept(known.claimed_audiences()) {
+            return Err(self.invalid(TokenError::Audience));
         }
+        known.check_time(now.wall()).map_err(|reason| match reason {
+            TokenError::Expired => {
+                Stop::Reject(self.reject(RejectionKind::ExpiredToken).because_of_token(TokenError::Expired))
+            }
+            reason => self.invalid(reason),
+        })
     }
 
     fn verify(

@@ -3,9 +3,9 @@
 use std::{fmt, sync::Arc};
 
 use crate::{
-    credential::{Bearer, CredentialError},
+    credential::{Bearer, CredentialError, Found},
     keys::KeyQuestion,
-    policy::{AccessToken, Requirement},
+    policy::{AccessToken, Requirement, Sufficient},
     rejection::Rejection,
     status::{Answer, Inquiry, StatusQuestion},
 };
@@ -24,35 +24,30 @@ use crate::{
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Input<'r> {
-    pub(super) credential: Result<Option<Bearer<'r>>, CredentialError>,
+    pub(super) credential: Result<Option<Found<'r>>, CredentialError>,
     pub(super) requirement: &'r Arc<Requirement>,
-    pub(super) known: Option<&'r AccessToken>,
 }
 
 impl<'r> Input<'r> {
     /// The credential (or what is wrong with it) and the requirement.
     #[must_use]
-    pub const fn new(
-        credential: Result<Option<Bearer<'r>>, CredentialError>,
-        requirement: &'r Arc<Requirement>,
-    ) -> Self {
-        Self { credential, requirement, known: None }
+    pub fn new(credential: Result<Option<Bearer<'r>>, CredentialError>, requirement: &'r Arc<Requirement>) -> Self {
+        Self { credential: credential.map(|bearer| bearer.map(Found::from)), requirement }
     }
 
-    /// A token that passed before. If it is the same credential, verified by this authorizer with the keys still in use,
-    /// its signature is not checked again; everything else is.
-    #[must_use]
-    pub const fn with_known(mut self, token: Option<&'r AccessToken>) -> Self {
-        self.known = token;
-        self
+    /// What was found in a request.
+    pub(super) const fn found(
+        credential: Result<Option<Found<'r>>, CredentialError>,
+        requirement: &'r Arc<Requirement>,
+    ) -> Self {
+        Self { credential, requirement }
     }
 
     /// The same, independent of the request: for waiting.
     pub(crate) fn to_owned(self) -> OwnedInput {
         OwnedInput {
-            credential: self.credential.map(|found| found.map(|bearer| bearer.as_bytes().into())),
+            credential: self.credential.map(|found| found.map(|found| found.as_bytes().into())),
             requirement: Arc::clone(self.requirement),
-            known: self.known.cloned(),
         }
     }
 }
@@ -61,18 +56,15 @@ impl<'r> Input<'r> {
 pub(crate) struct OwnedInput {
     credential: Result<Option<Box<[u8]>>, CredentialError>,
     requirement: Arc<Requirement>,
-    known: Option<AccessToken>,
 }
 
 impl OwnedInput {
     pub(crate) fn as_input(&self) -> Input<'_> {
         let credential = match &self.credential {
-            // It was parsed before, within the bound that counted then.
-            Ok(Some(token)) => Bearer::parse(token, token.len()).map(Some),
-            Ok(None) => Ok(None),
+            Ok(found) => Ok(found.as_deref().map(Found::again)),
             Err(error) => Err(*error),
         };
-        Input::new(credential, &self.requirement).with_known(self.known.as_ref())
+        Input::found(credential, &self.requirement)
     }
 }
 
@@ -109,10 +101,22 @@ pub struct Permit {
     pub(super) renewal: Option<Box<(usize, StatusQuestion)>>,
 }
 
-impl Permit {
+/// The same before anything is handed out: the token is that of the cache.
+pub(super) struct Pass<'c> {
+    pub(super) token: Option<Sufficient<'c>>,
+    pub(super) renewal: Option<Box<(usize, StatusQuestion)>>,
+}
+
+impl Pass<'_> {
     /// Without a token, and so with nothing to renew.
     pub(super) const WITHOUT_TOKEN: Self = Self { token: None, renewal: None };
 
+    pub(super) fn into_permit(self) -> Permit {
+        Permit { token: self.token.map(Sufficient::hand_out), renewal: self.renewal }
+    }
+}
+
+impl Permit {
     /// The token that was presented; none on a public route, and where an optional one was left out.
     #[must_use]
     pub const fn token(&self) -> Option<&AccessToken> {

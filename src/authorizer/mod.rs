@@ -10,7 +10,6 @@
 //! function; a cold one goes through it twice.
 
 mod builder;
-#[cfg_attr(not(test), expect(dead_code, reason = "the decision does not look here yet"))]
 mod cache;
 mod decide;
 mod error;
@@ -19,16 +18,19 @@ mod issuer;
 mod readiness;
 mod start;
 mod trusted;
+mod verified;
 
 use std::{fmt, sync::Arc};
 
 pub use builder::AuthorizerBuilder;
+use cache::TokenCache;
 pub use error::{ConfigError, IssuerError, NotReady};
 pub(crate) use input::OwnedInput;
 pub use input::{Answers, Decision, Input, Need, Permit};
 pub use issuer::{Issuer, IssuerWithoutAudience};
 pub use readiness::{FeedReadiness, IssuerReadiness, KeysReadiness, Readiness, StatusReadiness};
 use trusted::TrustedIssuers;
+use verified::Verified;
 
 use crate::{
     clock::{Now, SharedClock},
@@ -74,6 +76,8 @@ struct Inner {
     revocations: Option<Revocations>,
     /// Those that speak of tokens of whatever issuer.
     feeds: Vec<DrivenFeed>,
+    /// Tokens whose signature was checked before.
+    verified: TokenCache<Verified>,
     clock: SharedClock,
 }
 
@@ -105,7 +109,7 @@ impl Authorizer {
     #[must_use]
     pub fn input<'r>(&self, headers: &'r http::HeaderMap, requirement: &'r Arc<Requirement>) -> Input<'r> {
         let Inner { credential, max_credential_len, .. } = &*self.inner;
-        Input::new(credential::find(&**credential, headers, *max_credential_len), requirement)
+        Input::found(credential::find(&**credential, headers, *max_credential_len), requirement)
     }
 
     /// Prepares a requirement for use beside a handler: checks its scopes, and lets the table's implications count.
@@ -141,6 +145,7 @@ impl Authorizer {
 
 impl fmt::Debug for Authorizer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Authorizer").field("issuers", &self.inner.issuers).finish_non_exhaustive()
+        let Inner { issuers, verified, .. } = &*self.inner;
+        f.debug_struct("Authorizer").field("issuers", issuers).field("verified", verified).finish_non_exhaustive()
     }
 }

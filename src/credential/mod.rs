@@ -18,6 +18,39 @@ pub const DEFAULT_MAX_LEN: usize = 16 * 1024;
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Bearer<'r>(&'r [u8]);
 
+/// What stands where a credential belongs, within the bound on its size. Its grammar is not known to be right: a token
+/// that was verified before is found by its bytes alone.
+#[derive(Clone, Copy)]
+pub(crate) struct Found<'r>(&'r [u8]);
+
+impl<'r> Found<'r> {
+    /// What was within the bound before.
+    pub(crate) const fn again(bytes: &'r [u8]) -> Self {
+        Self(bytes)
+    }
+
+    pub(crate) const fn as_bytes(&self) -> &'r [u8] {
+        self.0
+    }
+
+    /// Checks its grammar.
+    pub(crate) fn bearer(self) -> Result<Bearer<'r>, CredentialError> {
+        if is_b64token(self.0) { Ok(Bearer(self.0)) } else { Err(CredentialError::Malformed) }
+    }
+}
+
+impl<'r> From<Bearer<'r>> for Found<'r> {
+    fn from(bearer: Bearer<'r>) -> Self {
+        Self(bearer.0)
+    }
+}
+
+impl fmt::Debug for Found<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Found(<redacted>)")
+    }
+}
+
 impl<'r> Bearer<'r> {
     /// Checks the size and the grammar of a token found by any means.
     ///
@@ -27,7 +60,7 @@ impl<'r> Bearer<'r> {
         if token.len() > max_len {
             return Err(CredentialError::TooLong);
         }
-        if is_b64token(token) { Ok(Self(token)) } else { Err(CredentialError::Malformed) }
+        Found(token).bearer()
     }
 
     /// The token's text, which is ASCII.
@@ -67,15 +100,15 @@ pub enum CredentialError {
     Mixed,
 }
 
-/// The one credential of a request, or none.
+/// What stands where the one credential of a request belongs, or nothing.
 pub(crate) fn find<'r>(
     source: &dyn CredentialSource,
     headers: &'r HeaderMap,
     max_len: usize,
-) -> Result<Option<Bearer<'r>>, CredentialError> {
+) -> Result<Option<Found<'r>>, CredentialError> {
     match source.find(headers)? {
-        Some(token) => Bearer::parse(token, max_len).map(Some),
-        None => Ok(None),
+        Some(token) if token.len() > max_len => Err(CredentialError::TooLong),
+        found => Ok(found.map(Found)),
     }
 }
 

@@ -9,6 +9,9 @@ use http::{
 
 use super::CredentialError;
 
+/// A proof of possession (RFC 9449 §4.1).
+static DPOP: HeaderName = HeaderName::from_static("dpop");
+
 /// Finds the credential of a request. Size and grammar are checked afterwards, whatever the source.
 ///
 /// ```
@@ -43,7 +46,7 @@ impl CredentialSource for AuthorizationHeader {
         let Some(value) = only(headers, &AUTHORIZATION)? else { return Ok(None) };
         match after_scheme(value) {
             // One mechanism per request: a proof that nobody here checks must not be dropped silently.
-            Some(_) if headers.contains_key("dpop") => Err(CredentialError::Mixed),
+            Some(_) if headers.contains_key(&DPOP) => Err(CredentialError::Mixed),
             found => Ok(found),
         }
     }
@@ -138,7 +141,7 @@ fn at_most_one<'r>(mut values: impl Iterator<Item = &'r [u8]>) -> Result<Option<
 fn alone<'r>(found: Option<&'r [u8]>, headers: &HeaderMap) -> Result<Option<&'r [u8]>, CredentialError> {
     let has_bearer = || headers.get_all(AUTHORIZATION).iter().any(|value| after_scheme(value.as_bytes()).is_some());
     match found {
-        Some(_) if headers.contains_key("dpop") => Err(CredentialError::Mixed),
+        Some(_) if headers.contains_key(&DPOP) => Err(CredentialError::Mixed),
         Some(_) if has_bearer() => Err(CredentialError::Repeated),
         found => Ok(found),
     }
@@ -173,7 +176,7 @@ mod tests {
     use http::{HeaderMap, HeaderValue};
 
     use super::*;
-    use crate::credential::{Bearer, DEFAULT_MAX_LEN, find};
+    use crate::credential::{Bearer, DEFAULT_MAX_LEN, Found, find};
 
     fn headers(rows: &[(&'static str, &str)]) -> HeaderMap {
         rows.iter()
@@ -183,7 +186,8 @@ mod tests {
 
     fn found(source: &dyn CredentialSource, rows: &[(&'static str, &str)]) -> Result<Option<String>, CredentialError> {
         let headers = headers(rows);
-        let bearer = find(source, &headers, DEFAULT_MAX_LEN)?;
+        let found = find(source, &headers, DEFAULT_MAX_LEN)?;
+        let bearer = found.map(Found::bearer).transpose()?;
         Ok(bearer.map(|token| String::from_utf8(token.as_bytes().to_vec()).unwrap()))
     }
 

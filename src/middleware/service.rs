@@ -81,8 +81,7 @@ where
                 return ResponseFuture::refused(responder.respond(&rejection, &RequestHead::of(&request)));
             }
         };
-        let known = request.extensions().get::<AccessToken>();
-        let input: Input<'_> = authorizer.input(request.headers(), requirement).with_known(known);
+        let input: Input<'_> = authorizer.input(request.headers(), requirement);
         match authorizer.decide(&input, &Answers::default(), authorizer.now()) {
             Decision::Permit(permit) => {
                 observe::permitted();

@@ -10,7 +10,7 @@ use serde::{
 
 use super::Requirement;
 use crate::{
-    status::ActiveToken,
+    status::{Active, ActiveToken},
     token::{ClaimsError, ScopeSet, VerifiedToken},
 };
 
@@ -40,12 +40,21 @@ pub(crate) enum PolicyRefusal {
     Condition,
 }
 
-impl AccessToken {
+/// The same before it is handed out.
+pub(crate) struct Sufficient<'t>(Active<'t>);
+
+impl<'t> Sufficient<'t> {
     /// Checks the token against the requirement: its audience, its scopes, its predicates.
-    pub(crate) fn admit(token: ActiveToken, requirement: &Requirement) -> Result<Self, PolicyRefusal> {
-        requirement.check(&token).map(|()| Self { token, claims: () })
+    pub(crate) fn check(token: Active<'t>, requirement: &Requirement) -> Result<Self, PolicyRefusal> {
+        requirement.check(&token).map(|()| Self(token))
     }
 
+    pub(crate) fn hand_out(self) -> AccessToken {
+        AccessToken { token: self.0.into_token(), claims: () }
+    }
+}
+
+impl AccessToken {
     /// The same token with its claims read as `C`. Members that `C` does not name are left out.
     ///
     /// # Errors

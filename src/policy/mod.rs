@@ -13,7 +13,7 @@ mod route_file;
 mod route_table;
 
 pub use access_token::AccessToken;
-pub(crate) use access_token::PolicyRefusal;
+pub(crate) use access_token::{PolicyRefusal, Sufficient};
 pub use builder::RouteTableBuilder;
 pub use error::RouteTableError;
 pub(crate) use requirement::Access;

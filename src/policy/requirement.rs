@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use super::{PolicyRefusal, implication::Implications};
 use crate::{
-    status::{ActiveToken, Freshness, OnOutage},
+    status::{Active, Freshness, OnOutage},
     token::{Audiences, Condition, InvalidScope, Scope, VerifiedToken},
 };
 
@@ -231,7 +231,7 @@ impl Requirement {
     }
 
     /// Whether a valid token is sufficient here.
-    pub(super) fn check(&self, token: &ActiveToken) -> Result<(), PolicyRefusal> {
+    pub(super) fn check(&self, token: &Active<'_>) -> Result<(), PolicyRefusal> {
         let audiences = self.accepted.as_ref().unwrap_or(&token.rules().audiences);
         if !audiences.accept(token.claimed_audiences()) {
             return Err(PolicyRefusal::Audience);

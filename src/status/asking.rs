@@ -13,7 +13,7 @@ use super::{
     breaker::Breaker,
     flights::Flights,
     lookup::{NoWord, Reply, StatusUnavailable},
-    memory::{KeyMaker, Memory, StatusKey},
+    memory::{KeyMaker, Memory, Of, StatusKey},
     probe::{Candidate, Prober},
     verdict::{Verdict, Word, judge},
 };
@@ -172,6 +172,7 @@ impl Shared {
         question: &StatusQuestion,
         timeout: Duration,
     ) -> Result<Arc<Word>, StatusError> {
+        let of = if question.is_opaque() { Of::Opaque } else { Of::Verified };
         let asked_at = self.clock.now().monotonic();
         let asking = caught(async { self.source.ask(question).await });
         let answer = tokio::select! {
@@ -200,13 +201,13 @@ impl Shared {
         match judged {
             Ok(word) => {
                 let word = Arc::new(word);
-                self.memory.remember(*key, Arc::clone(&word));
+                self.memory.remember(of, *key, Arc::clone(&word));
                 Ok(word)
             }
             Err(error) => {
                 if error.is_about_the_token() {
                     let undecided = word(Verdict::Undecided, policy.negative_max_age, None);
-                    self.memory.remember(*key, Arc::new(undecided));
+                    self.memory.remember(of, *key, Arc::new(undecided));
                 }
                 Err(error)
             }

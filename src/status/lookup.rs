@@ -91,6 +91,11 @@ impl StatusLookup {
         self.shared.keys.key(token)
     }
 
+    /// To be read before words on verified tokens are; see [`Memory`](super::memory::Memory).
+    pub(crate) fn revision(&self) -> u64 {
+        self.shared.memory.revision()
+    }
+
     /// The last good word on a token, however old.
     pub(crate) fn good_word(&self, key: &StatusKey) -> Option<Arc<Word>> {
         self.shared.memory.good(key)

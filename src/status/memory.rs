@@ -1,6 +1,9 @@
 //! The digest of a token → the last [`Word`] on it. Bounded in bytes; holds no token's text but that of opaque ones in use.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicU64, Ordering},
+};
 
 use moka::{policy::EvictionPolicy, sync::Cache};
 
@@ -33,6 +36,15 @@ impl KeyMaker {
     }
 }
 
+/// What a word is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Of {
+    /// A token whose signature holds.
+    Verified,
+    /// A text that anybody may have made up.
+    Opaque,
+}
+
 /// The words that count for a while. Good ones and others have rooms of their own: whoever floods us with junk fills
 /// the one for junk.
 pub(super) struct Memory {
@@ -40,6 +52,8 @@ pub(super) struct Memory {
     bad: Cache<StatusKey, Arc<Word>>,
     /// Held while a word takes the place of another, so that of two the later one stays.
     writing: Mutex<()>,
+    /// Grows with every word by which a verified token is worth less than it says.
+    revision: AtomicU64,
 }
 
 impl Memory {
@@ -51,7 +65,7 @@ impl Memory {
             cache.eviction_policy(EvictionPolicy::lru()).build()
         };
         let of_bad = (policy.max_bytes / 8).max(u64::from(PER_WORD));
-        Self { good: room(policy.max_bytes), bad: room(of_bad), writing: Mutex::default() }
+        Self { good: room(policy.max_bytes), bad: room(of_bad), writing: Mutex::default(), revision: AtomicU64::new(0) }
     }
 
     /// The last good word on a token, however old.
@@ -65,7 +79,7 @@ impl Memory {
     }
 
     /// The latest question counts, whichever answer comes last.
-    pub(super) fn remember(&self, key: StatusKey, word: Arc<Word>) {
+    pub(super) fn remember(&self, of: Of, key: StatusKey, word: Arc<Word>) {
         let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let is_older = |known: Arc<Word>| known.asked_at > word.asked_at;
         if self.good(&key).is_some_and(is_older) || self.bad(&key).is_some_and(is_older) {
@@ -76,7 +90,22 @@ impl Memory {
         if !matches!(word.verdict, Verdict::Undecided) {
             other.invalidate(&key);
         }
+        let is_adverse = match &word.verdict {
+            Verdict::Withdrawn(_) => true,
+            Verdict::Stands { scopes } => scopes.is_some(),
+            Verdict::Described(_) | Verdict::Undecided => false,
+        };
         room.insert(key, word);
+        if is_adverse && of == Of::Verified {
+            // Only now: whoever has read this much has also read the word.
+            self.revision.fetch_add(1, Ordering::Release);
+        }
+    }
+
+    /// To be read before words are. What was found then, of verified tokens, holds for as long as this stays the same,
+    /// but for what becomes too old.
+    pub(super) fn revision(&self) -> u64 {
+        self.revision.load(Ordering::Acquire)
     }
 }
 
@@ -135,8 +164,12 @@ mod tests {
             Arc::new(["agents:read", "agents:write"].into_iter().filter_map(|s| s.parse().ok()).collect());
         for number in 0..100_000_u32 {
             let narrowed = word(Verdict::Stands { scopes: Some(Arc::clone(&scopes)) }, SECOND);
-            memory.remember(keys.key(&number.to_be_bytes()), if number % 2 == 0 { narrowed } else { good(SECOND) });
-            memory.remember(keys.key(format!("junk {number}").as_bytes()), bad(SECOND));
+            memory.remember(
+                Of::Verified,
+                keys.key(&number.to_be_bytes()),
+                if number % 2 == 0 { narrowed } else { good(SECOND) },
+            );
+            memory.remember(Of::Verified, keys.key(format!("junk {number}").as_bytes()), bad(SECOND));
         }
         settle(&memory);
         for (room, bytes) in [(&memory.good, 1_000_000), (&memory.bad, 125_000)] {
@@ -149,9 +182,9 @@ mod tests {
     #[test]
     fn words_on_bad_tokens_have_a_room_of_their_own_threat_21() {
         let (memory, keys) = (memory(100_000), KeyMaker::new(None, ""));
-        memory.remember(keys.key(b"good"), good(SECOND));
+        memory.remember(Of::Verified, keys.key(b"good"), good(SECOND));
         for number in 0..10_000_u32 {
-            memory.remember(keys.key(&number.to_be_bytes()), bad(SECOND));
+            memory.remember(Of::Verified, keys.key(&number.to_be_bytes()), bad(SECOND));
         }
         settle(&memory);
         assert_eq!(memory.good.entry_count(), 1);
@@ -162,16 +195,16 @@ mod tests {
     fn the_latest_question_has_the_last_word_threat_15() {
         let (memory, key) = (memory(100_000), KeyMaker::new(None, "").key(b"token"));
         let known = |memory: &Memory| (memory.good(&key).is_some(), memory.bad(&key).is_some());
-        memory.remember(key, bad(2 * SECOND));
-        memory.remember(key, good(SECOND));
+        memory.remember(Of::Verified, key, bad(2 * SECOND));
+        memory.remember(Of::Verified, key, good(SECOND));
         assert_eq!(known(&memory), (false, true), "it was asked before");
-        memory.remember(key, good(3 * SECOND));
+        memory.remember(Of::Verified, key, good(3 * SECOND));
         assert_eq!(known(&memory), (true, false));
-        memory.remember(key, bad(2 * SECOND));
+        memory.remember(Of::Verified, key, bad(2 * SECOND));
         assert_eq!(known(&memory), (true, false), "it was asked before");
-        memory.remember(key, word(Verdict::Undecided, 4 * SECOND));
+        memory.remember(Of::Verified, key, word(Verdict::Undecided, 4 * SECOND));
         assert_eq!(known(&memory), (true, true), "a silence takes nothing back");
-        memory.remember(key, bad(5 * SECOND));
+        memory.remember(Of::Verified, key, bad(5 * SECOND));
         assert_eq!(known(&memory), (false, true));
     }
 
@@ -201,12 +234,12 @@ mod tests {
                     settle(&memory);
                     if memory.good(&key).is_none() {
                         asked_again += u32::from(round > 0);
-                        memory.remember(key, good(SECOND));
+                        memory.remember(Of::Verified, key, good(SECOND));
                     }
                 }
             }
             for number in 0..ROOM / 2 {
-                memory.remember(keys.key(format!("{day}, once {number}").as_bytes()), good(SECOND));
+                memory.remember(Of::Verified, keys.key(format!("{day}, once {number}").as_bytes()), good(SECOND));
             }
             assert_eq!(asked_again, 0, "{day}");
         }

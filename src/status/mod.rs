@@ -37,6 +37,7 @@ mod source;
 mod stage;
 mod verdict;
 
+pub(crate) use active::Active;
 pub use active::ActiveToken;
 pub use feed::{
     Cursor, FeedAnswer, FeedError, FeedMessage, FeedMessages, FeedPolicy, FeedSnapshot, FeedState, LogFull,
@@ -57,4 +58,4 @@ pub use revocations::{
     SinkAnswer, SinkError,
 };
 pub use source::{StatusAnswer, StatusError, StatusQuestion, StatusSource, TokenStatus};
-pub(crate) use stage::{Answer, Demand, Inquiry, IssuerStatus, Presented, Standing, Unsettled};
+pub(crate) use stage::{Answer, Assent, Demand, Inquiry, IssuerStatus, Presented, Standing, Unsettled};

@@ -1,9 +1,9 @@
 //! A verified or opaque token + what memory holds → an [`ActiveToken`], a refusal, or a question. Pure but for memory.
 
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use super::{
-    ActiveToken, DrivenFeed, Freshness, Hearing, OnOutage, StatusQuestion, StatusUnavailable,
+    Active, DrivenFeed, Freshness, Hearing, OnOutage, StatusQuestion, StatusUnavailable,
     asking::SOON,
     lookup::{NoWord, Reply, StatusLookup},
     memory::StatusKey,
@@ -28,8 +28,8 @@ pub(crate) struct IssuerStatus {
 /// A token as it got here.
 #[derive(Clone, Copy)]
 pub(crate) enum Presented<'t> {
-    /// A JWT, verified.
-    Jwt(&'t VerifiedToken),
+    /// A JWT, verified, and what is kept with it.
+    Jwt(&'t VerifiedToken, Option<&'t Assent>),
     /// The text of an opaque token, of which nothing is known.
     Opaque(&'t [u8]),
 }
@@ -52,10 +52,21 @@ impl Demand<'_> {
     }
 }
 
-/// A token whose issuer stands by it, and the question to ask again soon, where its answer grows old.
-pub(crate) struct Standing {
-    pub(crate) token: ActiveToken,
+/// A token whose issuer stands by it.
+pub(crate) struct Standing<'t> {
+    pub(crate) token: Active<'t>,
+    /// The question to ask again soon, where its answer grows old.
     pub(crate) renewal: Option<StatusQuestion>,
+    /// What to keep with the token from now on, so that its next request need not look for it.
+    pub(crate) assent: Option<Assent>,
+}
+
+/// What the memory of a source had on a verified token that stands as it is: nothing against it as of a revision, and
+/// perhaps the word that says so.
+#[derive(Clone)]
+pub(crate) struct Assent {
+    as_of: u64,
+    word: Option<Arc<Word>>,
 }
 
 /// Why a token does not stand, or not yet.
@@ -87,24 +98,24 @@ impl fmt::Debug for Answer {
     }
 }
 
-impl Standing {
-    /// Nothing has to be asked again.
-    const fn of(token: ActiveToken) -> Self {
-        Self { token, renewal: None }
+impl<'t> Standing<'t> {
+    /// Nothing has to be asked again, or kept.
+    const fn of(token: Active<'t>) -> Self {
+        Self { token, renewal: None, assent: None }
     }
 }
 
-impl Presented<'_> {
-    fn text(&self) -> &[u8] {
+impl<'t> Presented<'t> {
+    fn text(&self) -> &'t [u8] {
         match self {
-            Self::Jwt(token) => token.text(),
+            Self::Jwt(token, _) => token.text(),
             Self::Opaque(text) => text,
         }
     }
 
     fn question(&self) -> StatusQuestion {
         match self {
-            Self::Jwt(token) => StatusQuestion::about(token),
+            Self::Jwt(token, _) => StatusQuestion::about(token),
             Self::Opaque(text) => StatusQuestion::about_opaque(text),
         }
     }
@@ -112,7 +123,7 @@ impl Presented<'_> {
     const fn promise(&self, was_answered: bool) -> Promise {
         match self {
             _ if was_answered => Promise::Answered,
-            Self::Jwt(_) => Promise::Verified,
+            Self::Jwt(..) => Promise::Verified,
             Self::Opaque(_) => Promise::Opaque,
         }
     }
@@ -152,22 +163,40 @@ impl IssuerStatus {
     }
 
     /// Whether the issuer stands by the token, as far as memory knows.
-    pub(crate) fn judge(&self, presented: Presented<'_>, demand: &Demand<'_>) -> Result<Standing, Unsettled> {
+    pub(crate) fn judge<'t>(&self, presented: Presented<'t>, demand: &Demand<'_>) -> Result<Standing<'t>, Unsettled> {
         let source = match (&self.source, presented) {
             (Some(source), Presented::Opaque(_)) => source,
-            (Some(source), Presented::Jwt(_)) if !source.policy().only_opaque => source,
-            (_, Presented::Jwt(token)) => return self.without_source(token, demand).map(Standing::of),
+            (Some(source), Presented::Jwt(..)) if !source.policy().only_opaque => source,
+            (_, Presented::Jwt(token, _)) => return self.without_source(token, demand).map(Standing::of),
             (None, Presented::Opaque(_)) => return Err(Unsettled::Unavailable(NoWord::NOBODY)),
         };
-        let (key, now) = (source.key(presented.text()), demand.now.monotonic());
-        if let Presented::Jwt(token) = presented
-            && self.feed.is_some()
-            && demand.is_met_by_feeds()
+        let now = demand.now.monotonic();
+        // Where a feed is too old, the issuer's word stands in for it, if it is young enough to.
+        let of_source = demand.heard.and_then(|heard| heard.missed()).unwrap_or(Duration::MAX);
+        let max_age = max_age(demand.freshness, source.policy().max_age.min(of_source));
+        let is_met_by_feeds = self.feed.is_some() && demand.is_met_by_feeds();
+        let renews = |word: &Word, max_age| source.policy().renew_ahead && word.is_due(max_age, now);
+        let as_of = source.revision();
+        if let Presented::Jwt(token, Some(assent)) = presented
+            && demand.answer.is_none()
+            && assent.as_of == as_of
+        {
+            // Nothing would come of looking further.
+            let is_enough = |word: &Arc<Word>| {
+                max_age.is_some_and(|max_age| word.is_fresh(max_age, demand.now) && !renews(word, max_age))
+            };
+            if is_met_by_feeds || assent.word.as_ref().is_some_and(is_enough) {
+                return Ok(Standing::of(Active::AsItIs(token)));
+            }
+        }
+        let key = source.key(presented.text());
+        if let Presented::Jwt(token, _) = presented
+            && is_met_by_feeds
         {
             // The issuer publishes what it takes back: there is nothing to ask. But what it has said already counts.
             return match source.bad_word(&key, demand.now).map(|word| word.verdict.clone()) {
                 Some(Verdict::Withdrawn(reason)) => Err(Unsettled::Withdrawn(reason)),
-                _ => Ok(Standing::of(as_it_is(token))),
+                _ => Ok(Standing { assent: Some(Assent { as_of, word: None }), ..Standing::of(Active::AsItIs(token)) }),
             };
         }
         let good = source.good_word(&key);
@@ -178,17 +207,18 @@ impl IssuerStatus {
             Some(Err(no_word)) => return outage(*no_word).map(Standing::of),
             None => {}
         }
-        // Where a feed is too old, the issuer's word stands in for it, if it is young enough to.
-        let of_source = demand.heard.and_then(|heard| heard.missed()).unwrap_or(Duration::MAX);
-        let max_age = max_age(demand.freshness, source.policy().max_age.min(of_source));
         if let (Some(word), Some(max_age)) = (&good, max_age)
             && word.is_fresh(max_age, demand.now)
         {
             let token = stands(word, presented, demand.now, outage)?;
+            let (renews, is_it) = (renews(word, max_age), matches!(token, Active::AsItIs(_)));
             // Where the issuer would not say a moment ago, it would not now.
-            let is_due =
-                source.policy().renew_ahead && word.is_due(max_age, now) && source.bad_word(&key, demand.now).is_none();
-            return Ok(Standing { token, renewal: is_due.then(|| presented.question()) });
+            let is_due = renews && source.bad_word(&key, demand.now).is_none();
+            return Ok(Standing {
+                token,
+                renewal: is_due.then(|| presented.question()),
+                assent: (is_it && !renews).then(|| Assent { as_of, word: Some(Arc::clone(word)) }),
+            });
         }
         if let Some(word) = source.bad_word(&key, demand.now) {
             return stands(&word, presented, demand.now, outage).map(Standing::of);
@@ -206,13 +236,13 @@ impl IssuerStatus {
     }
 
     /// The issuer's word is not to be had: what was decided for that.
-    fn outage(
+    fn outage<'t>(
         &self,
         good: Option<&Word>,
-        presented: Presented<'_>,
+        presented: Presented<'t>,
         demand: &Demand<'_>,
         no_word: NoWord,
-    ) -> Result<ActiveToken, Unsettled> {
+    ) -> Result<Active<'t>, Unsettled> {
         let refused = Unsettled::Unavailable(no_word);
         let OnOutage::AcceptStale(age) = demand.on_outage.unwrap_or(self.on_outage) else { return Err(refused) };
         // A route that asks on every request is never served what was said before.
@@ -227,32 +257,27 @@ impl IssuerStatus {
         }
         match presented {
             // The issuer's own feed had the word before.
-            Presented::Jwt(token)
+            Presented::Jwt(token, _)
                 if self.feed.is_some() && demand.heard.is_some_and(|heard| heard.is_younger_than(age)) =>
             {
-                Ok(as_it_is(token))
+                Ok(Active::AsItIs(token))
             }
             _ => Err(refused),
         }
     }
 
     /// Nobody can be asked: what is known is what feeds said, and that nothing was revoked here.
-    fn without_source(&self, token: &VerifiedToken, demand: &Demand<'_>) -> Result<ActiveToken, Unsettled> {
+    fn without_source<'t>(&self, token: &'t VerifiedToken, demand: &Demand<'_>) -> Result<Active<'t>, Unsettled> {
         match (demand.heard, demand.freshness) {
-            (None, Freshness::Cached) => Ok(as_it_is(token)),
+            (None, Freshness::Cached) => Ok(Active::AsItIs(token)),
             (None, _) | (_, Freshness::EveryRequest) => Err(Unsettled::Unavailable(NoWord::NOBODY)),
-            (Some(heard), _) if heard.is_fresh() => Ok(as_it_is(token)),
+            (Some(heard), _) if heard.is_fresh() => Ok(Active::AsItIs(token)),
             (Some(heard), _) => match demand.on_outage.unwrap_or(self.on_outage) {
-                OnOutage::AcceptStale(age) if heard.is_younger_than(age) => Ok(as_it_is(token)),
+                OnOutage::AcceptStale(age) if heard.is_younger_than(age) => Ok(Active::AsItIs(token)),
                 _ => Err(Unsettled::Unavailable(NoWord::STALE)),
             },
         }
     }
-}
-
-/// Its signature and its claims hold, and nobody has said that it does not stand.
-fn as_it_is(token: &VerifiedToken) -> ActiveToken {
-    ActiveToken::new(token.clone())
 }
 
 /// How old a word may be; `None` where it must be asked for.
@@ -265,21 +290,21 @@ fn max_age(freshness: Freshness, of_source: Duration) -> Option<Duration> {
 }
 
 /// What a word comes to for the token at hand.
-fn stands(
+fn stands<'t>(
     word: &Word,
-    presented: Presented<'_>,
+    presented: Presented<'t>,
     now: Now,
-    outage: impl FnOnce(NoWord) -> Result<ActiveToken, Unsettled>,
-) -> Result<ActiveToken, Unsettled> {
+    outage: impl FnOnce(NoWord) -> Result<Active<'t>, Unsettled>,
+) -> Result<Active<'t>, Unsettled> {
     match (&word.verdict, presented) {
         (Verdict::Withdrawn(reason), _) => Err(Unsettled::Withdrawn(*reason)),
-        (Verdict::Stands { scopes: None }, Presented::Jwt(token)) => Ok(ActiveToken::new(token.whole())),
-        (Verdict::Stands { scopes: Some(scopes) }, Presented::Jwt(token)) => {
-            Ok(ActiveToken::new(token.whole().narrowed_to(scopes)))
+        (Verdict::Stands { scopes: None }, Presented::Jwt(token, _)) => Ok(Active::AsItIs(token)),
+        (Verdict::Stands { scopes: Some(scopes) }, Presented::Jwt(token, _)) => {
+            Ok(Active::AsSaid(token.narrowed_to(scopes)))
         }
         (Verdict::Described(token), Presented::Opaque(_)) => {
             token.check_time(now.wall()).map_err(Unsettled::Withdrawn)?;
-            Ok(ActiveToken::new(token.clone()))
+            Ok(Active::AsSaid(token.clone()))
         }
         // The second cannot be: a text is of one kind.
         (Verdict::Undecided, _) | (Verdict::Stands { .. } | Verdict::Described(_), _) => {

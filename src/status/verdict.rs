@@ -106,7 +106,8 @@ fn about_jwt(
         return Ok(Verdict::Stands { scopes: None });
     }
     let scopes = rules.scopes(claims, payload).map_err(|_| StatusError::Malformed("the scopes of an active token"))?;
-    Ok(Verdict::Stands { scopes: Some(Arc::new(scopes)) })
+    let takes_none = token.scopes().iter().all(|scope| scopes.contains(scope));
+    Ok(Verdict::Stands { scopes: (!takes_none).then(|| Arc::new(scopes)) })
 }
 
 /// Whether nothing that is said contradicts the token. What only one of them says contradicts nothing.

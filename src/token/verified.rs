@@ -210,11 +210,6 @@ impl VerifiedToken {
         serde_json::from_slice(&self.0.payload).map_err(ClaimsError::new)
     }
 
-    /// Whether this is the verified form of exactly that text.
-    pub(crate) fn is_of(&self, text: &[u8]) -> bool {
-        *self.0.text == *text
-    }
-
     /// Its text, which is ASCII.
     pub(crate) fn text(&self) -> &[u8] {
         &self.0.text

@@ -44,8 +44,9 @@ fn settings() -> impl Strategy<Value = Settings> {
         is_elsewhere,
         on_outage,
     });
-    (prop::collection::vec(issuer, 2), prop::collection::vec(route, 4))
-        .prop_map(|(issuers, routes)| Settings { issuers, routes })
+    let token_cache = select(vec![0, 1024 * 1024]);
+    (prop::collection::vec(issuer, 2), prop::collection::vec(route, 4), token_cache)
+        .prop_map(|(issuers, routes, token_cache)| Settings { issuers, routes, token_cache })
 }
 
 fn event() -> impl Strategy<Value = Event> {
@@ -62,8 +63,7 @@ fn event() -> impl Strategy<Value = Event> {
     ];
     let trouble = select(vec![Trouble::Unreachable, Trouble::Later, Trouble::Malformed]);
     prop_oneof![
-        60 => (token(), 0_usize..4, any::<bool>())
-            .prop_map(|(token, route, is_known)| Event::Request { token, route, is_known }),
+        60 => (token(), 0_usize..4).prop_map(|(token, route)| Event::Request { token, route }),
         25 => select(vec![10, 60, 500, 1000, 2000, 4000, 15_000])
             .prop_map(|millis| Event::Advance(Duration::from_millis(millis))),
         25 => (token(), say).prop_map(|(token, say)| Event::Say(token, say)),

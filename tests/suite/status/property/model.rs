@@ -29,6 +29,8 @@ pub struct Route {
 pub struct Settings {
     pub issuers: Vec<IssuerSettings>,
     pub routes: Vec<Route>,
+    /// Room for verified tokens, in bytes.
+    pub token_cache: usize,
 }
 
 /// What a source says of a token.
@@ -105,8 +107,6 @@ pub enum Outcome {
 pub struct Asked {
     pub token: usize,
     pub route: usize,
-    /// Whether it came with a token that had been verified before.
-    pub is_known: bool,
     pub at: Moment,
     /// The last that was heard of the token was that it is withdrawn.
     pub heard_bad: bool,
@@ -197,7 +197,7 @@ impl Model {
         // Refused whatever the source says; of a token that has to be described first, when it has said something.
         let is_void = token.expires.is_some_and(|end| is_over(end, now)) || self.is_revoked(token);
         let is_elsewhere = route.is_elsewhere && !token.is_for_both;
-        if !token.is_opaque && (is_void || is_elsewhere && !asked.is_known) {
+        if !token.is_opaque && (is_void || is_elsewhere) {
             return vec![Outcome::Invalid];
         }
         let mut allowed = Vec::new();

@@ -28,7 +28,7 @@ const SECOND: Duration = Duration::from_secs(1);
 
 #[derive(Clone, Debug)]
 pub enum Event {
-    Request { token: usize, route: usize, is_known: bool },
+    Request { token: usize, route: usize },
     Advance(Duration),
     Say(usize, Say),
     Fails(usize, Trouble),
@@ -155,7 +155,6 @@ pub struct Theatre {
     gates: Vec<watch::Sender<bool>>,
     model: Model,
     pending: Vec<(Asked, JoinHandle<Result<AccessToken, RejectionKind>>)>,
-    known: Vec<Option<AccessToken>>,
     counts: Counts,
 }
 
@@ -178,6 +177,7 @@ impl Theatre {
         let mut builder = Authorizer::builder()
             .routes(RouteTable::builder().otherwise(Unlisted::Authenticated).unwrap())
             .revocations(revocations.clone())
+            .token_cache_bytes(settings.token_cache)
             .clock(clock.clone());
         for (issuer, of) in settings.issuers.iter().enumerate() {
             let mut policy = StatusPolicy::default()
@@ -225,7 +225,6 @@ impl Theatre {
             gates,
             model: Model::new(settings),
             pending: Vec::new(),
-            known: vec![None; TOKENS.len()],
             counts: Counts::default(),
         }
     }
@@ -235,7 +234,7 @@ impl Theatre {
         let what = format!("{event:?}");
         self.model.now.step += 1;
         match event {
-            Event::Request { token, route, is_known } => self.request(token, route, is_known),
+            Event::Request { token, route } => self.request(token, route),
             Event::Advance(by) => {
                 self.clock.advance(by);
                 self.model.now.time = self.clock.now().monotonic();
@@ -293,18 +292,17 @@ impl Theatre {
         self.gates[issuer].send_replace(!ledger.is_held[issuer]);
     }
 
-    fn request(&mut self, token: usize, route: usize, is_known: bool) {
-        let known = self.known[token].clone().filter(|_| is_known && !TOKENS[token].is_opaque);
+    fn request(&mut self, token: usize, route: usize) {
         let asked = {
             let ledger = self.ledger.lock().unwrap();
             let Moment { step, time } = self.model.now;
             let (heard_bad, heard_good) = (ledger.last_was_bad[token], ledger.heard_good[token]);
-            Asked { token, route, is_known: known.is_some(), at: Moment { step, time }, heard_bad, heard_good }
+            Asked { token, route, at: Moment { step, time }, heard_bad, heard_good }
         };
         let (authorizer, requirement) = (self.authorizer.clone(), Arc::clone(&self.routes[route]));
         let headers = bearer(&self.texts[token]);
         let answer = tokio::spawn(async move {
-            let input = authorizer.input(&headers, &requirement).with_known(known.as_ref());
+            let input = authorizer.input(&headers, &requirement);
             let permit = authorizer.authorize(&input).await;
             permit.map(|permit| permit.into_token().unwrap()).map_err(|rejection| rejection.kind())
         });
@@ -317,7 +315,7 @@ impl Theatre {
             std::mem::take(&mut self.pending).into_iter().partition(|(_, answer)| answer.is_finished());
         self.pending = pending;
         for (asked, answer) in Vec::from_iter::<Vec<(Asked, JoinHandle<_>)>>(done) {
-            let (outcome, token) = self.outcome(&asked, answer.await.unwrap())?;
+            let outcome = self.outcome(&asked, answer.await.unwrap())?;
             let allowed = self.model.allowed(&asked);
             let ledger = self.ledger.lock().unwrap();
             let unheard = asked.heard_bad && ledger.heard_good[asked.token] == asked.heard_good;
@@ -328,18 +326,11 @@ impl Theatre {
                     "{asked:?} of {at:?}\n{outcome:?} at {now:?} after {event}; allowed: {allowed:?}{why}"
                 ));
             }
-            if token.is_some() {
-                self.known[asked.token] = token;
-            }
         }
         Ok(())
     }
 
-    fn outcome(
-        &mut self,
-        asked: &Asked,
-        answer: Result<AccessToken, RejectionKind>,
-    ) -> Result<(Outcome, Option<AccessToken>), String> {
+    fn outcome(&mut self, asked: &Asked, answer: Result<AccessToken, RejectionKind>) -> Result<Outcome, String> {
         let counts = &mut self.counts;
         let outcome = match answer {
             Ok(token) => {
@@ -350,7 +341,7 @@ impl Theatre {
                 }
                 counts.permitted += 1;
                 let mask = (0..3).filter(|bit| token.scopes().contains(SCOPES[*bit])).map(|bit| 1 << bit).sum();
-                return Ok((Outcome::Permitted(mask), Some(token)));
+                Outcome::Permitted(mask)
             }
             Err(RejectionKind::InvalidToken | RejectionKind::ExpiredToken) => {
                 counts.invalid += 1;
@@ -366,7 +357,7 @@ impl Theatre {
             }
             Err(other) => return Err(format!("{asked:?} was answered {other:?}")),
         };
-        Ok((outcome, None))
+        Ok(outcome)
     }
 }
 

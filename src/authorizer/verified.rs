@@ -1,0 +1,23 @@
+//! A verified token as it is kept: whose it is, and what its issuer was last heard to say of it.
+
+use super::cache::Kept;
+use crate::{status::Assent, token::VerifiedToken};
+
+/// Nothing of it is believed for longer than whoever said it does: not the keys, not the clock, not the issuer.
+pub(super) struct Verified {
+    pub(super) token: VerifiedToken,
+    /// The position of its issuer.
+    pub(super) position: usize,
+    /// None before the issuer was asked, and where nobody asks it.
+    pub(super) assent: Option<Assent>,
+}
+
+impl Kept for Verified {
+    fn text(&self) -> &[u8] {
+        self.token.text()
+    }
+
+    fn bytes(&self) -> usize {
+        size_of::<Self>() + self.token.memory()
+    }
+}

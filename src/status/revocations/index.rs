@@ -8,7 +8,7 @@ use std::collections::{
 use super::{
     Origin, Revocation,
     entry::{Entry, Kind},
-    fingerprint::{Fingerprint, Fingerprints},
+    fingerprint::{Fingerprint, Fingerprints, OfIssuer},
     issuers::Issuers,
     table::Table,
 };
@@ -69,9 +69,11 @@ impl Index {
     /// Whether a token is among the entries.
     pub(super) fn contains(&self, token: &VerifiedToken, fingerprints: &Fingerprints) -> bool {
         let is_everyones = self.issuers.everyone().is_some_and(|epoch| epoch.refuses(token.issued_at()));
-        let search = Search { index: self, fingerprints, token };
-        is_everyones
-            || search.finds(Kind::TokenId, token.token_id())
+        if is_everyones || self.has_none() {
+            return is_everyones;
+        }
+        let search = Search::new(self, token, fingerprints);
+        search.finds(Kind::TokenId, token.token_id())
             || search.finds(Kind::Session, token.session_id())
             || search.finds(Kind::Subject, token.subject())
             || search.finds(Kind::Client, token.client_id())
@@ -79,6 +81,11 @@ impl Index {
             || search.finds(Kind::Actor, token.actors())
             || search.finds(Kind::Issuer, [""])
             || search.finds_text()
+    }
+
+    /// Whether nothing is there but everyone's epoch.
+    fn has_none(&self) -> bool {
+        self.len() == 0 && self.issuers.epochs() == 0
     }
 
     fn has(&self, kind: Kind) -> bool {
@@ -191,17 +198,25 @@ impl Index {
 /// One token, looked for by one name after another.
 struct Search<'a> {
     index: &'a Index,
-    fingerprints: &'a Fingerprints,
     token: &'a VerifiedToken,
+    /// By what its issuer may be known. That is the name which the issuer is configured under; where it is under none, its
+    /// tokens may say one of their own, and whoever revokes them may know only that.
+    configured: OfIssuer,
+    claimed: Option<OfIssuer>,
+    /// Of whatever issuer; tokens that are known by their text alone.
+    unknown: OfIssuer,
 }
 
 impl<'a> Search<'a> {
-    /// By what its issuer may be known. That is the name which the issuer is configured under; where it is under none, its
-    /// tokens may say one of their own, and whoever revokes them may know only that.
-    fn issuers(&self) -> impl Iterator<Item = Option<&'a str>> {
-        let configured = self.token.rules().issuer.as_deref();
-        let claimed = self.token.issuer().filter(|_| configured.is_none());
-        [Some(configured), claimed.map(Some)].into_iter().flatten()
+    fn new(index: &'a Index, token: &'a VerifiedToken, fingerprints: &Fingerprints) -> Self {
+        let configured = token.rules().issuer.as_deref();
+        let claimed = token.issuer().filter(|_| configured.is_none()).map(|issuer| fingerprints.issuer(Some(issuer)));
+        let (configured, unknown) = (fingerprints.issuer(configured), fingerprints.issuer(None));
+        Self { index, token, configured, claimed, unknown }
+    }
+
+    fn issuers(&self) -> impl Iterator<Item = OfIssuer> {
+        [Some(self.configured), self.claimed].into_iter().flatten()
     }
 
     /// Whether any of the names that it has for this is among the entries.
@@ -214,14 +229,14 @@ impl<'a> Search<'a> {
         self.index.has(Kind::TokenDigest) && {
             let text = self.token.text();
             [Revocation::digest(text), Revocation::digest_of_all(text)].iter().any(|digest| {
-                self.issuers().chain([None]).any(|issuer| self.finds_name(issuer, Kind::TokenDigest, digest))
+                self.issuers().chain([self.unknown]).any(|issuer| self.finds_name(issuer, Kind::TokenDigest, digest))
             })
         }
     }
 
-    fn finds_name(&self, issuer: Option<&str>, kind: Kind, name: &[u8]) -> bool {
+    fn finds_name(&self, issuer: OfIssuer, kind: Kind, name: &[u8]) -> bool {
         let Index { revoked, suspended, issuers, .. } = self.index;
-        let fingerprint = self.fingerprints.of(issuer, kind, name);
+        let fingerprint = issuer.of(kind, name);
         let refuses = |entry: Option<&Entry>| entry.is_some_and(|entry| entry.refuses(self.token.issued_at()));
         refuses(revoked.get(&fingerprint))
             || suspended.values().any(|entries| refuses(entries.get(&fingerprint)))

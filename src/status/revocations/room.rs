@@ -7,7 +7,7 @@
 //!
 //! A quarter of the capacity goes at once, about a microsecond for each that is revoked. With a million entries that is a
 //! fifth of a second for whoever comes at the wrong moment (2026-11-22, two busy cores); whoever only reads waits for one
-//! of 64 shards at most.
+//! of 256 shards at most.
 
 use std::collections::{BTreeMap, BinaryHeap};
 

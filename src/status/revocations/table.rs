@@ -1,27 +1,42 @@
-//! A [`Fingerprint`] → its [`Entry`]: a hash table in sorted order, at 7/8 full 32 bytes an entry.
+//! A [`Fingerprint`] → its [`Entry`]: a hash table that mostly knows from 16 bytes what is not there, at 29 bytes a slot.
 //!
-//! The map of the standard library doubles: with a million entries it is half empty, at 61 bytes for each. This one grows
-//! by a quarter, one of 64 shards at a time, so that nobody waits for long while it does. Fingerprints are evenly
-//! distributed, so each stands at or close behind the place that is proportional to it, and whoever looks for one that is
-//! not there stops at the first greater one.
+//! Slots come in groups of 15, and beside each group lie 15 bytes that tell its fingerprints apart, and one more: eight
+//! bits for those that found it full and went on to the next. Who looks for what is not there reads these 16 bytes, an
+//! aligned quarter of a cache line, and is done but for the one in twenty that has a byte in common with one that is.
+//!
+//! Tables of the usual kind double: between 33 and 66 bytes an entry. This one grows by a quarter, one of 256 shards at
+//! a time, so that nobody waits for long while it does: 34 to 42 bytes an entry. With ten million of them, a look that
+//! finds nothing takes 1.1 times what it does in a set of 128-bit numbers hashed by foldhash, and one that finds something
+//! 1.7 times; in slots sorted by fingerprint with gaps, as they once were, it was 4.6 times and 2.5 (2026-11-22).
 
 use super::{entry::Entry, fingerprint::Fingerprint};
 
-pub(super) const SHARDS: usize = 64;
+/// As many as [`Fingerprint::shard`] tells apart.
+pub(super) const SHARDS: usize = 256;
+
+/// How many slots a group has.
+const GROUP: usize = 15;
+
+/// How full groups may be on average.
+const FULL: usize = 13;
 
 pub(super) struct Table {
     shards: Vec<Shard>,
     len: usize,
 }
 
-/// Slots in the order of their fingerprints, with gaps.
+/// Groups of slots, and as many of tags.
 #[derive(Default)]
 struct Shard {
-    slots: Vec<Option<Slot>>,
-    /// How many places fingerprints are distributed over; there may be a few more behind the last.
-    places: usize,
+    tags: Vec<Tags>,
+    slots: Vec<[Option<Slot>; GROUP]>,
     used: usize,
 }
+
+/// The tag of what is in each slot of a group, or 0; at last, the bits of what belongs here and is further on.
+#[derive(Clone, Copy)]
+#[repr(align(16))]
+struct Tags([u8; GROUP + 1]);
 
 pub(super) type Slot = (Fingerprint, Entry);
 
@@ -36,15 +51,15 @@ impl Table {
 
     pub(super) fn get(&self, fingerprint: &Fingerprint) -> Option<&Entry> {
         let shard = self.shards.get(fingerprint.shard())?;
-        let slot = shard.slots.get(shard.find(fingerprint).ok()?)?;
-        slot.as_ref().map(|(_, entry)| entry)
+        let (group, at) = shard.find(fingerprint)?;
+        shard.slots.get(group)?.get(at)?.as_ref().map(|(_, entry)| entry)
     }
 
     /// The entry of that fingerprint, if it is there.
     pub(super) fn get_mut(&mut self, fingerprint: &Fingerprint) -> Option<&mut Entry> {
         let shard = self.shards.get_mut(fingerprint.shard())?;
-        let at = shard.find(fingerprint).ok()?;
-        shard.slots.get_mut(at)?.as_mut().map(|(_, entry)| entry)
+        let (group, at) = shard.find(fingerprint)?;
+        shard.slots.get_mut(group)?.get_mut(at)?.as_mut().map(|(_, entry)| entry)
     }
 
     /// Puts in an entry whose fingerprint is not there yet. Where its shard is full, `keep` says what of it stays.
@@ -55,7 +70,8 @@ impl Table {
         }
         let Some(shard) = self.shards.get_mut(at) else { return };
         if shard.is_full() {
-            shard.rebuild(shard.places + shard.places / 4 + 8);
+            let groups = shard.tags.len();
+            shard.rebuild(groups + groups / 4 + 1);
         }
         shard.insert((fingerprint, entry));
         self.len += 1;
@@ -65,70 +81,114 @@ impl Table {
     pub(super) fn retain(&mut self, shard: usize, mut keep: impl FnMut(&Slot) -> bool) {
         let Some(shard) = self.shards.get_mut(shard) else { return };
         let before = shard.used;
-        for slot in &mut shard.slots {
+        for slot in shard.slots.as_flattened_mut() {
             if slot.as_ref().is_some_and(|slot| !keep(slot)) {
                 *slot = None;
                 shard.used -= 1;
             }
         }
         if shard.used < before {
-            // What stood behind a gap moves up.
-            shard.rebuild(shard.places);
             self.len -= before - shard.used;
+            // What went on for want of room comes back.
+            shard.rebuild(shard.tags.len());
         }
     }
 
     pub(super) fn slots(&self) -> impl Iterator<Item = &Slot> {
-        self.shards.iter().flat_map(|shard| &shard.slots).flatten()
+        self.shards.iter().flat_map(|shard| shard.slots.as_flattened()).flatten()
     }
 }
 
 impl Shard {
     const fn is_full(&self) -> bool {
-        self.used >= self.places / 8 * 7
+        self.used >= self.tags.len() * FULL
     }
 
-    /// Where the fingerprint is, or else where it belongs.
-    fn find(&self, fingerprint: &Fingerprint) -> Result<usize, usize> {
-        let mut at = fingerprint.home(self.places);
-        while let Some(Some((other, _))) = self.slots.get(at) {
-            if other >= fingerprint {
-                return if other == fingerprint { Ok(at) } else { Err(at) };
+    /// In which group the fingerprint is, and where in it.
+    fn find(&self, fingerprint: &Fingerprint) -> Option<(usize, usize)> {
+        let tag = fingerprint.tag();
+        let mut group = fingerprint.home(self.tags.len());
+        for _ in &self.tags {
+            let tags = self.tags.get(group)?;
+            if tags.contain(tag) {
+                let slots = self.slots.get(group)?;
+                let is_it = |at: &usize| matches!(slots.get(*at), Some(Some((known, _))) if known == fingerprint);
+                if let Some(at) = tags.positions(tag).find(is_it) {
+                    return Some((group, at));
+                }
             }
-            at += 1;
+            if !tags.lead_on(fingerprint) {
+                return None;
+            }
+            group = self.after(group);
         }
-        Err(at)
+        None
     }
 
+    /// Puts it into the first group that has room. There is one: a shard is never full to the brim.
     fn insert(&mut self, slot: Slot) {
-        let Err(at) = self.find(&slot.0) else { return };
-        let gap = self.slots.iter().skip(at).position(Option::is_none).map_or(self.slots.len(), |gap| at + gap);
-        if gap == self.slots.len() {
-            self.slots.push(None);
+        let mut group = slot.0.home(self.tags.len());
+        while let Some((tags, slots)) = self.tags.get_mut(group).zip(self.slots.get_mut(group)) {
+            if let Some((at, free)) = slots.iter_mut().enumerate().find(|(_, free)| free.is_none()) {
+                tags.put(at, slot.0.tag());
+                *free = Some(slot);
+                self.used += 1;
+                return;
+            }
+            tags.pass(&slot.0);
+            group = self.after(group);
         }
-        if let Some(moved) = self.slots.get_mut(at..=gap) {
-            moved.rotate_right(1);
-        }
-        if let Some(free) = self.slots.get_mut(at) {
-            *free = Some(slot);
-        }
-        self.used += 1;
     }
 
-    /// Distributes what is there over so many places. In order it goes in, so in order it comes out.
-    fn rebuild(&mut self, places: usize) {
-        let mut slots = Vec::with_capacity(places + places / 64 + 8);
-        for slot in self.slots.drain(..).flatten() {
-            let home = slot.0.home(places);
-            if slots.len() < home {
-                slots.resize_with(home, || None);
-            }
-            slots.push(Some(slot));
+    /// The last is followed by the first.
+    const fn after(&self, group: usize) -> usize {
+        if group + 1 < self.tags.len() { group + 1 } else { 0 }
+    }
+
+    /// Distributes what is there over so many groups.
+    fn rebuild(&mut self, groups: usize) {
+        let slots = std::mem::replace(&mut self.slots, vec![[None; GROUP]; groups]);
+        self.tags = vec![Tags([0; GROUP + 1]); groups];
+        self.used = 0;
+        slots.as_flattened().iter().flatten().for_each(|slot| self.insert(*slot));
+    }
+}
+
+impl Tags {
+    /// Whether a slot may have this tag. Written so that it compiles to one comparison of all of them.
+    fn contain(&self, tag: u8) -> bool {
+        self.0.map(|known| known == tag).into_iter().fold(false, |any, is_it| any | is_it)
+    }
+
+    /// The slots that have this tag, and maybe more.
+    fn positions(&self, tag: u8) -> impl Iterator<Item = usize> {
+        const ONES: u128 = u128::from_le_bytes([1; GROUP + 1]);
+        // A byte becomes zero that equals the tag, and has its upper bit set where it did.
+        let different = u128::from_le_bytes(self.0) ^ (ONES * u128::from(tag));
+        let mut equal = different.wrapping_sub(ONES) & !different & (ONES << 7);
+        std::iter::from_fn(move || {
+            let at = (equal != 0).then_some(equal.trailing_zeros() / 8)?;
+            equal &= equal - 1;
+            usize::try_from(at).ok()
+        })
+    }
+
+    fn put(&mut self, at: usize, tag: u8) {
+        if let Some(known) = self.0.get_mut(at) {
+            *known = tag;
         }
-        if slots.len() < places {
-            slots.resize_with(places, || None);
-        }
-        (self.slots, self.places) = (slots, places);
+    }
+
+    /// Remembers that this went on to the next group.
+    const fn pass(&mut self, fingerprint: &Fingerprint) {
+        let [.., passed] = &mut self.0;
+        *passed |= fingerprint.bit();
+    }
+
+    /// Whether something went on that may have been this.
+    const fn lead_on(&self, fingerprint: &Fingerprint) -> bool {
+        let [.., passed] = self.0;
+        passed & fingerprint.bit() != 0
     }
 }
 
@@ -159,7 +219,7 @@ mod tests {
         #[test]
         fn the_table_holds_what_was_put_in_and_kept(rounds in vec((0..2000_u32, 1..5_u32), 1..6)) {
             let fingerprints = Fingerprints::new();
-            let of = |number: u32| fingerprints.of(None, Kind::Subject, &number.to_be_bytes());
+            let of = |number: u32| fingerprints.issuer(None).of(Kind::Subject, &number.to_be_bytes());
             let (mut table, mut model) = (Table::new(), BTreeMap::new());
             let (mut next, mut dropped) = (0, Vec::new());
             for (count, modulus) in rounds {

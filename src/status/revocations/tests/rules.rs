@@ -349,7 +349,8 @@ fn a_growing_table_forgets_what_is_over_threat_14() {
         let expiry = clock.now().wall().saturating_add(seconds(60));
         index.revoke(Revocation::token_id(A, &format!("t-{number}")).expires_at(expiry));
     }
-    assert!(index.len() < 2000 && index.coarsened() == 0, "360 of them may be alive: {}", index.len());
+    // No shard looks for what is over before it is full, and with what is alive none ever has to grow.
+    assert!(index.len() <= 256 * 13 && index.coarsened() == 0, "360 of them may be alive: {}", index.len());
 }
 
 #[test]

@@ -22,6 +22,12 @@ use super::{Revocation, RevocationTarget, entry::Kind};
 pub(super) struct Fingerprint([u8; 16]);
 
 impl Fingerprint {
+    /// One that nobody would ever come upon.
+    #[cfg(test)]
+    pub(super) const fn contrived(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+
     /// Which of 256 shards it belongs to.
     pub(super) fn shard(&self) -> usize {
         let [shard, ..] = self.0;

@@ -196,7 +196,7 @@ impl Tags {
 mod tests {
     use std::collections::BTreeMap;
 
-    use proptest::{collection::vec, prelude::*};
+    use proptest::{collection::vec, prelude::*, sample::select};
 
     use super::*;
     use crate::{
@@ -216,6 +216,42 @@ mod tests {
     }
 
     proptest! {
+        /// Far more in one place than a group has room for, alike in all but what nobody looks at before the last.
+        #[test]
+        fn fingerprints_that_crowd_one_place_are_told_apart(
+            crowd in vec((select(vec![0, 7, 255]), select(vec![0, 1, 128]), 0..2_u8, any::<u8>(), any::<bool>()), 1..400),
+        ) {
+            let (mut table, mut model) = (Table::new(), BTreeMap::new());
+            let crowd: Vec<_> = crowd
+                .into_iter()
+                .map(|(place, tag, bit, number, is_absent)| {
+                    // All bits of its place alike: at the first group, near it, or at the last, whose next is the first.
+                    let bytes = [255, place, place, place, place, place, place, place, place, 0, 0, 0, 0, number, bit, tag];
+                    (bytes, Fingerprint::contrived(bytes), is_absent)
+                })
+                .collect();
+            for (at, (bytes, fingerprint, is_absent)) in (0_u32..).zip(&crowd) {
+                if !is_absent && !model.contains_key(bytes) {
+                    prop_assert_eq!(table.get(fingerprint), None);
+                    table.insert(*fingerprint, entry(at), |_| true);
+                    model.insert(*bytes, entry(at));
+                }
+            }
+            for is_second in [false, true] {
+                for (bytes, fingerprint, _) in &crowd {
+                    prop_assert_eq!(table.get(fingerprint), model.get(bytes));
+                    prop_assert_eq!(table.get_mut(fingerprint), model.get_mut(bytes));
+                }
+                prop_assert_eq!((table.len(), table.slots().count()), (model.len(), model.len()));
+                if !is_second {
+                    let keeps = |[.., number, _, _]: [u8; 16]| number % 3 > 0;
+                    let kept: Vec<_> = model.keys().copied().filter(|bytes| keeps(*bytes)).map(Fingerprint::contrived).collect();
+                    model.retain(|bytes, _| keeps(*bytes));
+                    table.retain(255, |(fingerprint, _)| kept.contains(fingerprint));
+                }
+            }
+        }
+
         #[test]
         fn the_table_holds_what_was_put_in_and_kept(rounds in vec((0..2000_u32, 1..5_u32), 1..6)) {
             let fingerprints = Fingerprints::new();

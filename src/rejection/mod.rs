@@ -85,6 +85,19 @@ macro_rules! wire {
 }
 
 impl RejectionKind {
+    const ALL: [Self; 10] = [
+        Self::NoCredential,
+        Self::InvalidRequest,
+        Self::InvalidToken,
+        Self::ExpiredToken,
+        Self::InsufficientScope,
+        Self::Forbidden,
+        Self::UnlistedRoute,
+        Self::AmbiguousPath,
+        Self::KeysUnavailable,
+        Self::StatusUnavailable,
+    ];
+
     /// The one mapping from a refusal to its answer.
     const fn wire(self) -> &'static Wire {
         match self {

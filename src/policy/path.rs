@@ -2,33 +2,51 @@
 //!
 //! Only for tables on raw paths. A router that has already matched the request shares its reading with the table.
 
+/// How a path can be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reading {
+    /// As it stands.
+    Plain,
+    /// Something in it is encoded, and decodes to nothing that would divide it otherwise.
+    Encoded,
+    /// In more than one way.
+    Ambiguous,
+}
+
 /// Whether routers and file servers could disagree on what this path means (RFC 3986 §6.2).
-///
-/// Repeated slashes, dot segments, backslashes, path parameters (`;`), an encoded slash, backslash or NUL, an encoding
-/// of a character that needs none, a malformed one, one of what is not UTF-8, or no leading slash.
 pub(super) fn is_ambiguous(path: &str) -> bool {
-    let bytes = path.as_bytes();
-    if bytes.first() != Some(&b'/') {
-        return true;
-    }
-    let has_empty_or_dot_segment = {
-        let mut segments = path.split('/').skip(1).peekable();
-        let mut found = false;
-        while let Some(segment) = segments.next() {
-            // A trailing slash leaves one empty segment at the end.
-            found |= (segment.is_empty() && segments.peek().is_some()) || segment == "." || segment == "..";
+    reading(path) == Reading::Ambiguous
+}
+
+/// How routers and file servers read this path (RFC 3986 §6.2).
+///
+/// Ambiguous are repeated slashes, dot segments, backslashes, path parameters (`;`), an encoded slash, backslash or NUL,
+/// an encoding of a character that needs none, a malformed one, one of what is not UTF-8, and no leading slash.
+pub(super) fn reading(path: &str) -> Reading {
+    let Some((b'/', rest)) = path.as_bytes().split_first() else { return Reading::Ambiguous };
+    // Of the segment so far: how many bytes, and whether all of them are dots.
+    let (mut length, mut is_dots) = (0_usize, true);
+    let mut is_encoded = false;
+    for &byte in rest {
+        match byte {
+            b'/' if length == 0 || is_dots && length <= 2 => return Reading::Ambiguous,
+            b'/' => (length, is_dots) = (0, true),
+            b'\\' | b';' | 0..=0x20 | 0x7f.. => return Reading::Ambiguous,
+            _ => {
+                length += 1;
+                is_dots &= byte == b'.';
+                is_encoded |= byte == b'%';
+            }
         }
-        found
-    };
-    has_empty_or_dot_segment
-        || bytes.iter().any(|byte| matches!(byte, b'\\' | b';' | 0..=0x20 | 0x7f..))
-        || has_suspicious_encoding(bytes)
+    }
+    // A trailing slash leaves one empty segment at the end.
+    if is_dots && matches!(length, 1 | 2) || is_encoded && has_suspicious_encoding(path.as_bytes()) {
+        return Reading::Ambiguous;
+    }
+    if is_encoded { Reading::Encoded } else { Reading::Plain }
 }
 
 fn has_suspicious_encoding(path: &[u8]) -> bool {
-    if !path.contains(&b'%') {
-        return false;
-    }
     let digit = |at: usize| path.get(at).and_then(|&byte| char::from(byte).to_digit(16)?.try_into().ok());
     let mut decoded = Vec::with_capacity(path.len());
     let mut at = 0;
@@ -102,6 +120,28 @@ mod tests {
         }
     }
 
+    /// What ambiguity means of a path without encodings, in the plainest words.
+    fn is_ambiguous_in_words(path: &str) -> bool {
+        let segments: Vec<&str> = path.split('/').collect();
+        !path.starts_with('/')
+            || segments.get(1..segments.len() - 1).is_some_and(|inner| inner.contains(&""))
+            || segments.iter().any(|segment| matches!(*segment, "." | ".."))
+            || path.contains(['\\', ';', ' ', '\u{7f}', 'é'])
+    }
+
+    #[test]
+    fn every_short_path_is_read_as_its_words_say_threat_9() {
+        let characters = ['/', '.', 'a', '~', '\\', ';', ' ', '\u{7f}', 'é'];
+        let mut paths = vec![String::new()];
+        for _ in 0..6 {
+            let longer = paths.iter().flat_map(|path| characters.map(|character| format!("{path}{character}")));
+            paths = longer.collect();
+            for path in &paths {
+                assert_eq!(is_ambiguous(path), is_ambiguous_in_words(path), "{path:?}");
+            }
+        }
+    }
+
     #[test]
     fn a_path_is_decoded_once() {
         for (path, meant) in [
@@ -159,6 +199,7 @@ mod tests {
             ["/", "/admin", "/admin/", "/a/b.c", "/a/...", "/a/..b", "/caf%C3%A9", "/a%20b", "/a:b@c,d", "/~me", "/A"]
         {
             assert!(!is_ambiguous(path), "{path:?}");
+            assert_eq!(reading(path) == Reading::Encoded, path.contains('%'), "{path:?}");
         }
     }
 }

@@ -7,7 +7,7 @@ use http::Method;
 use super::{
     Requirement, RouteTableBuilder,
     implication::Implications,
-    path::{decoded, is_ambiguous, without_names},
+    path::{Reading, decoded, reading, without_names},
 };
 
 /// Which requirement each route has.
@@ -131,14 +131,20 @@ impl RouteTable {
                 let by_shape = || self.by_shape.get(without_names(pattern).as_str());
                 self.by_pattern.get(pattern).or_else(by_shape).copied()
             }
-            Location::Path(path) if is_ambiguous(path) => return Lookup::Ambiguous,
             Location::Path(path) => {
+                let reading = reading(path);
+                if reading == Reading::Ambiguous {
+                    return Lookup::Ambiguous;
+                }
                 let position = find(&self.by_path, path);
                 // A service behind us may decode the path: where that is another route, nobody can say which is meant.
-                match decoded(path) {
-                    Some(decoded) if find(&self.by_decoded_path, &decoded) != position => return Lookup::Ambiguous,
-                    _ => position,
+                if reading == Reading::Encoded {
+                    let decoded = decoded(path);
+                    if decoded.is_none_or(|decoded| find(&self.by_decoded_path, &decoded) != position) {
+                        return Lookup::Ambiguous;
+                    }
                 }
+                position
             }
             Location::Nowhere => None,
         };

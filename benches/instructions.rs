@@ -9,6 +9,7 @@
 use std::{
     convert::Infallible,
     future::{Future, Ready, ready},
+    hint::black_box,
     pin::pin,
     process::{Command, ExitCode, Stdio},
     sync::Arc,
@@ -36,19 +37,26 @@ const ROUNDS: u64 = 200;
 const TOLERANCE_PERCENT: u64 = 12;
 const BUDGETS: &str = include_str!("instructions.txt");
 
-/// What the counting starts and stops at, called once for each scenario.
+/// What the counting starts and stops at.
 #[inline(never)]
-fn counted(rounds: u64, operation: &mut dyn FnMut()) {
-    for _ in 0..rounds {
-        operation();
-    }
+fn counted(operation: &mut dyn FnMut()) {
+    operation();
 }
 
-fn measure(mut operation: impl FnMut()) {
-    for _ in 0..ROUNDS {
-        operation();
+/// What is written down when a scenario is over.
+#[inline(never)]
+fn finished() {
+    black_box(());
+}
+
+/// Counts the operation and not the preparation of what goes into it.
+fn measure<T>(mut prepare: impl FnMut(u64) -> T, mut operation: impl FnMut(T)) {
+    for round in 0..2 * ROUNDS {
+        let mut input = Some(prepare(round));
+        let mut operation = || operation(input.take().unwrap());
+        if round < ROUNDS { operation() } else { counted(&mut operation) }
     }
-    counted(ROUNDS, &mut operation);
+    finished();
 }
 
 struct World {
@@ -108,10 +116,9 @@ impl World {
             .body(())
             .unwrap()
         };
-        let mut requests: Vec<Request<()>> = (0..2 * ROUNDS).rev().map(request).collect();
         let mut service = AuthorizeLayer::by_raw_path(self.authorizer.clone()).layer(Inner);
-        measure(|| {
-            let mut future = pin!(service.call(requests.pop().unwrap()));
+        measure(request, |request| {
+            let mut future = pin!(service.call(request));
             match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
                 Poll::Ready(Ok(response)) => assert_eq!(response.status(), status),
                 Poll::Pending => panic!("memory has the answer"),
@@ -191,7 +198,7 @@ fn decision(world: &World, is_known: bool) {
     let token = world.tokens.build();
     let known = block_on(world.permitted(&requirement, &token));
     let known = is_known.then_some(&known);
-    measure(|| assert!(world.is_permitted(&requirement, &token, known)));
+    measure(drop, |()| assert!(world.is_permitted(&requirement, &token, known)));
 }
 
 fn block_on<T>(future: impl Future<Output = T>) -> T {
@@ -212,7 +219,7 @@ fn counts() -> Vec<u64> {
     std::fs::create_dir_all(&directory).unwrap();
     let output = Command::new("valgrind")
         .args(["--tool=callgrind", "--collect-atstart=no", "--compress-strings=no"])
-        .args(["--toggle-collect=instructions::counted", "--dump-after=instructions::counted"])
+        .args(["--toggle-collect=instructions::counted", "--dump-after=instructions::finished"])
         .arg(format!("--callgrind-out-file={}", directory.join("dump").display()))
         .arg(std::env::current_exe().unwrap())
         .arg(INSIDE)

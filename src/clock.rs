@@ -8,9 +8,17 @@ use std::{
     fmt,
     future::Future,
     pin::Pin,
-    sync::Arc,
-    time::{Duration, Instant, SystemTime},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, SystemTime},
 };
+
+#[cfg(target_os = "linux")]
+use coarsetime::Instant;
+#[cfg(not(target_os = "linux"))]
+use std::time::Instant;
 
 /// Whole seconds since 1970-01-01T00:00:00Z: the NumericDate of RFC 7519 §2, without its fraction.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -99,17 +107,23 @@ pub trait Clock: Send + Sync + fmt::Debug + 'static {
 pub(crate) type SharedClock = Arc<dyn Clock>;
 
 /// The machine's clocks; sleeping needs a tokio runtime with its timer enabled.
+///
+/// Made for being asked with every request. On Linux the monotonic clock is the kernel's coarse one, which moves every
+/// few milliseconds and is never ahead of the fine one. The wall clock is read at most once a millisecond, by the
+/// monotonic one: when it is set, and when a machine wakes up again, that shows with the next tick after that.
+// On 2026-11-22, in one run, beside reading both fine clocks with every request: 0.15 of its time on Linux; with the fine
+// monotonic clock, 0.55.
 #[derive(Clone, Debug)]
 pub struct SystemClock {
     origin: Instant,
+    wall: WallSecond,
 }
 
 impl SystemClock {
     /// A clock whose monotonic reading starts at zero now.
     #[must_use]
-    #[expect(clippy::disallowed_methods, reason = "the one reader of time")]
     pub fn new() -> Self {
-        Self { origin: Instant::now() }
+        Self { origin: monotonic(), wall: WallSecond::default() }
     }
 }
 
@@ -120,14 +134,159 @@ impl Default for SystemClock {
 }
 
 impl Clock for SystemClock {
-    #[expect(clippy::disallowed_methods, reason = "the one reader of time")]
     fn now(&self) -> Now {
-        let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        Now::new(UnixTime::from_secs(wall.as_secs()), self.origin.elapsed())
+        let monotonic = Duration::from(monotonic().duration_since(self.origin));
+        Now::new(self.wall.at(monotonic, read_wall), monotonic)
     }
 
     #[expect(clippy::disallowed_methods, reason = "the one place that sleeps")]
     fn sleep(&self, duration: Duration) -> Sleep {
-        Box::pin(tokio::time::sleep(duration))
+        // Whoever waits until some instant finds it reached, also by a clock that moves in steps.
+        Box::pin(tokio::time::sleep(duration.saturating_add(LONGEST_TICK)))
+    }
+}
+
+/// A kernel that ticks a hundred times a second, as seldom as any does.
+const LONGEST_TICK: Duration = if cfg!(target_os = "linux") { Duration::from_millis(10) } else { Duration::ZERO };
+
+#[cfg(target_os = "linux")]
+fn monotonic() -> Instant {
+    // The other way to ask writes to a variable that all threads share.
+    Instant::now_without_cache_update()
+}
+
+#[cfg(not(target_os = "linux"))]
+#[expect(clippy::disallowed_methods, reason = "the one reader of time")]
+fn monotonic() -> Instant {
+    Instant::now()
+}
+
+/// Since the epoch; zero before it.
+#[expect(clippy::disallowed_methods, reason = "the one reader of time")]
+fn read_wall() -> Duration {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
+}
+
+/// The second that the wall clock shows, and until when it need not be read again.
+#[derive(Debug, Default)]
+struct WallSecond {
+    second: AtomicU64,
+    /// By the monotonic clock, in nanoseconds; zero where the wall clock was never read.
+    good_until: AtomicU64,
+}
+
+/// How long a reading is good, at most.
+const GOOD_FOR: Duration = Duration::from_millis(1);
+
+impl WallSecond {
+    fn at(&self, monotonic: Duration, read: impl FnOnce() -> Duration) -> UnixTime {
+        if nanoseconds(monotonic) < self.good_until.load(Ordering::Acquire) {
+            return UnixTime(self.second.load(Ordering::Relaxed));
+        }
+        let wall = read();
+        let to_next_second = Duration::from_secs(1).saturating_sub(Duration::from_nanos(wall.subsec_nanos().into()));
+        // In this order: who finds it good finds the second of this reading, or of one that was taken meanwhile.
+        self.second.store(wall.as_secs(), Ordering::Relaxed);
+        let good_until = monotonic.saturating_add(to_next_second.min(GOOD_FOR));
+        self.good_until.store(nanoseconds(good_until), Ordering::Release);
+        UnixTime(wall.as_secs())
+    }
+}
+
+impl Clone for WallSecond {
+    /// One that reads for itself.
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
+fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    /// A wall clock that counts how often it is read.
+    #[derive(Default)]
+    struct Wall {
+        shows: Cell<Duration>,
+        reads: Cell<usize>,
+    }
+
+    impl Wall {
+        fn at(&self, second: &WallSecond, monotonic_micros: u64) -> u64 {
+            let read = || {
+                self.reads.set(self.reads.get() + 1);
+                self.shows.get()
+            };
+            second.at(Duration::from_micros(monotonic_micros), read).as_secs()
+        }
+    }
+
+    #[test]
+    fn the_wall_clock_is_read_at_first_and_then_once_a_millisecond() {
+        let (wall, second) = (Wall::default(), WallSecond::default());
+        wall.shows.set(Duration::from_secs(1000));
+        for (at, reads) in [(0, 1), (0, 1), (999, 1), (1000, 2), (1999, 2), (2000, 3), (9000, 4), (9999, 4)] {
+            assert_eq!(wall.at(&second, at), 1000);
+            assert_eq!(wall.reads.get(), reads, "at {at}");
+        }
+    }
+
+    #[test]
+    fn a_clock_that_was_set_shows_after_a_millisecond() {
+        let (wall, second) = (Wall::default(), WallSecond::default());
+        let rows = [(0, 5000, 5000), (999, 9000, 5000), (1000, 9000, 9000), (1999, 10, 9000), (2000, 10, 10)];
+        for (at, shows, expected) in rows {
+            wall.shows.set(Duration::from_secs(shows));
+            assert_eq!(wall.at(&second, at), expected, "at {at}");
+        }
+    }
+
+    #[test]
+    fn no_reading_outlives_its_second() {
+        let (wall, second) = (Wall::default(), WallSecond::default());
+        wall.shows.set(Duration::from_micros(7_999_600));
+        assert_eq!((wall.at(&second, 50), wall.at(&second, 449)), (7, 7));
+        wall.shows.set(Duration::from_secs(8));
+        assert_eq!(wall.at(&second, 450), 8);
+    }
+
+    #[test]
+    fn a_copy_reads_for_itself() {
+        let (wall, second) = (Wall::default(), WallSecond::default());
+        wall.at(&second, 0);
+        wall.at(&second.clone(), 0);
+        assert_eq!(wall.reads.get(), 2);
+    }
+
+    #[test]
+    fn the_system_clock_tells_the_time_and_never_goes_back() {
+        let clock = SystemClock::new();
+        assert!(clock.now().monotonic() < Duration::from_secs(60));
+        let before = read_wall().as_secs();
+        let mut last = clock.now();
+        for _ in 0..10_000 {
+            let now = clock.now();
+            assert!(now.monotonic() >= last.monotonic());
+            last = now;
+        }
+        // Coarse by a tick.
+        assert!((before - 1..=read_wall().as_secs()).contains(&last.wall().as_secs()));
+    }
+
+    #[tokio::test]
+    async fn who_slept_finds_the_instant_reached() {
+        let clock = SystemClock::new();
+        for milliseconds in [0, 1, 3, 7] {
+            let duration = Duration::from_millis(milliseconds);
+            let until = clock.now().monotonic() + duration;
+            clock.sleep(duration).await;
+            assert!(clock.now().monotonic() >= until);
+        }
     }
 }

@@ -1,6 +1,6 @@
-//! A JWK set, or keys given by hand → [`KeySet`]: immutable, indexed by `kid` (RFC 7517 §5).
+//! A JWK set, or keys given by hand → [`KeySet`]: immutable, asked by `kid` (RFC 7517 §5).
 
-use std::{collections::HashMap, path::Path, sync::Arc};
+use std::{path::Path, sync::Arc};
 
 use serde_json::Value;
 
@@ -25,8 +25,6 @@ pub struct KeySet {
 #[derive(Debug, Default)]
 struct Inner {
     keys: Vec<VerificationKey>,
-    by_id: HashMap<Box<str>, Vec<usize>>,
-    unnamed: Vec<usize>,
     skipped: Vec<SkippedKey>,
 }
 
@@ -151,15 +149,7 @@ impl KeySet {
     }
 
     fn of(keys: Vec<VerificationKey>, skipped: Vec<SkippedKey>) -> Self {
-        let mut by_id: HashMap<Box<str>, Vec<usize>> = HashMap::new();
-        let mut unnamed = Vec::new();
-        for (position, key) in keys.iter().enumerate() {
-            match key.key_id() {
-                Some(id) => by_id.entry(id.into()).or_default().push(position),
-                None => unnamed.push(position),
-            }
-        }
-        Self { inner: Arc::new(Inner { keys, by_id, unnamed, skipped }) }
+        Self { inner: Arc::new(Inner { keys, skipped }) }
     }
 
     /// The keys in use.
@@ -175,20 +165,17 @@ impl KeySet {
     }
 
     /// Whether a key of that algorithm which answers to `key_id` satisfies `verifies`: those of that name and those
-    /// without any, or for a token that names none every key; each distinct key once, and not more than a few.
+    /// without any, or for a token that names none every key; each distinct key once, and not more than a few. An issuer
+    /// publishes a handful, so that a search is cheaper than a hash.
     pub(crate) fn find(
         &self,
         key_id: Option<&str>,
         algorithm: Algorithm,
         verifies: impl Fn(&PreparedKey) -> bool,
     ) -> KeyMatch {
-        let Inner { keys, by_id, unnamed, .. } = &*self.inner;
-        let (named, others) = match key_id {
-            Some(id) => (by_id.get(id).map_or(&[][..], Vec::as_slice), unnamed.as_slice()),
-            None => (&[][..], &[][..]),
-        };
-        let of_name = named.iter().chain(others).filter_map(|&position| keys.get(position));
-        let of_no_name = keys.iter().filter(|_| key_id.is_none());
+        let keys = self.keys();
+        let of_name = keys.iter().filter(|key| key.key_id() == key_id || key_id.is_none());
+        let of_no_name = keys.iter().filter(|key| key.key_id().is_none() && key_id.is_some());
 
         let mut tried: [Option<&PreparedKey>; MAX_TRIES] = [None; MAX_TRIES];
         for key in of_name.chain(of_no_name) {
@@ -204,7 +191,10 @@ impl KeySet {
             *slot = Some(prepared);
         }
         // Keys without a name were worth a try, and say nothing about a name.
-        let is_unknown = if key_id.is_some() { named.is_empty() } else { keys.is_empty() };
+        let is_unknown = match key_id {
+            Some(id) => !self.knows(id),
+            None => keys.is_empty(),
+        };
         match (is_unknown, tried[0].is_some()) {
             (true, _) => KeyMatch::Unknown,
             (false, true) => KeyMatch::Refuted,
@@ -214,6 +204,6 @@ impl KeySet {
 
     /// Whether a key answers to that name.
     pub(super) fn knows(&self, key_id: &str) -> bool {
-        self.inner.by_id.contains_key(key_id)
+        self.keys().iter().any(|key| key.key_id() == Some(key_id))
     }
 }

@@ -183,7 +183,8 @@ impl Authorizer {
             return Ok(Read::Verified);
         }
         let bearer = found.bearer().map_err(|reason| self.malformed(reason))?;
-        let token = match UnverifiedToken::parse(bearer) {
+        let mut room = Vec::new();
+        let token = match UnverifiedToken::parse(bearer, &mut room) {
             Ok(token) => token,
             // Not a JWT at all, and so perhaps an opaque token.
             Err(reason @ (TokenError::NotCompact | TokenError::Encrypted | TokenError::Header)) => {
@@ -270,7 +271,7 @@ impl Authorizer {
     /// expired.
     fn still_holds(&self, known: &VerifiedToken, requirement: &Requirement, now: Now) -> Result<(), Stop> {
         let audiences = requirement.accepted_audiences().unwrap_or(&known.rules().audiences);
-        if !audiences.accept(known.claimed_audiences()) {
+        if !audiences.accept(known.audiences()) {
             return Err(self.invalid(TokenError::Audience));
         }
         known.check_time(now.wall()).map_err(|reason| match reason {

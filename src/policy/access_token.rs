@@ -1,6 +1,6 @@
 //! What a handler receives: a token that passed everything.
 
-use std::{fmt, ops::Deref};
+use std::{borrow::Cow, cell::OnceCell, fmt, ops::Deref};
 
 use serde::{
     Deserializer,
@@ -60,7 +60,9 @@ impl AccessToken {
     /// # Errors
     /// Where the claims do not have that form.
     pub fn with_claims<C: DeserializeOwned>(self) -> Result<AccessToken<C>, ClaimsError> {
-        let claims = C::deserialize(PayloadDeserializer(&self.token)).map_err(ClaimsError::new)?;
+        let payload = OnceCell::new();
+        let deserializer = PayloadDeserializer { token: &self.token, payload: &payload };
+        let claims = C::deserialize(deserializer).map_err(ClaimsError::new)?;
         Ok(AccessToken { token: self.token, claims })
     }
 }
@@ -101,13 +103,17 @@ impl<C> fmt::Debug for AccessToken<C> {
 }
 
 /// Reads the payload only for a type that wants something of it: `()`, the default, costs nothing.
-struct PayloadDeserializer<'t>(&'t VerifiedToken);
+struct PayloadDeserializer<'t> {
+    token: &'t VerifiedToken,
+    payload: &'t OnceCell<Cow<'t, [u8]>>,
+}
 
 /// What a type of claims may ask for is asked of the JSON text.
 macro_rules! ask_json {
     ($($method:ident($($name:ident: $type:ty),*))*) => {$(
         fn $method<V: Visitor<'de>>(self, $($name: $type,)* visitor: V) -> Result<V::Value, Self::Error> {
-            serde_json::Deserializer::from_slice(self.0.payload()).$method($($name,)* visitor)
+            let payload = self.payload.get_or_init(|| self.token.payload());
+            serde_json::Deserializer::from_slice(payload).$method($($name,)* visitor)
         }
     )*};
 }

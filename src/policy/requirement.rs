@@ -233,7 +233,7 @@ impl Requirement {
     /// Whether a valid token is sufficient here.
     pub(super) fn check(&self, token: &Active<'_>) -> Result<(), PolicyRefusal> {
         let audiences = self.accepted.as_ref().unwrap_or(&token.rules().audiences);
-        if !audiences.accept(token.claimed_audiences()) {
+        if !audiences.accept(token.audiences()) {
             return Err(PolicyRefusal::Audience);
         }
         let held = token.scopes();

@@ -95,13 +95,20 @@ pub struct TokenStatus(pub(super) Standing);
 
 pub(super) enum Standing {
     Inactive,
-    Active(Option<Box<Description>>),
+    Active(Option<Description>),
 }
 
-/// What an issuer tells about an active token (RFC 7662 §2.2).
-pub(super) struct Description {
-    pub(super) claims: Claims,
-    pub(super) payload: Vec<u8>,
+/// What an issuer tells about an active token (RFC 7662 §2.2): a claims set, as it was written.
+pub(super) struct Description(Bytes);
+
+impl Description {
+    pub(super) fn payload(&self) -> &[u8] {
+        &self.0
+    }
+
+    pub(super) fn claims(&self) -> Result<Claims<'_>, StatusError> {
+        Claims::parse(&self.0).map_err(|_| StatusError::Malformed("the members of an active token"))
+    }
 }
 
 impl TokenStatus {
@@ -123,8 +130,9 @@ impl TokenStatus {
     /// # Errors
     /// Where it is no such object: a member stands twice or has another type than its claim.
     pub fn described(claims: &Bytes) -> Result<Self, StatusError> {
-        let read = Claims::parse(claims).map_err(|_| StatusError::Malformed("the members of an active token"))?;
-        Ok(Self(Standing::Active(Some(Box::new(Description { claims: read, payload: claims.to_vec() })))))
+        let description = Description(claims.clone());
+        description.claims()?;
+        Ok(Self(Standing::Active(Some(description))))
     }
 
     /// Whether the issuer stands by the token.

@@ -2,10 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{
-    StatusError, StatusQuestion, TokenStatus,
-    source::{Description, Standing},
-};
+use super::{StatusError, StatusQuestion, TokenStatus, source::Standing};
 use crate::{
     clock::UnixTime,
     token::{Claims, ScopeSet, TokenError, TokenRules, VerifiedToken},
@@ -65,14 +62,15 @@ pub(super) fn judge(
         Standing::Inactive => return Ok((Verdict::Withdrawn(TokenError::Inactive), own_end)),
         Standing::Active(description) => description,
     };
-    let said_end = description.as_ref().and_then(|description| description.claims.expires_at);
+    let description =
+        description.as_ref().map(|description| Ok((description.claims()?, description.payload()))).transpose()?;
+    let said_end = description.as_ref().and_then(|(claims, _)| claims.expires_at);
     let until = own_end.into_iter().chain(said_end).min();
     let verdict = match (question.verified(), description) {
         (Some(_), None) => Verdict::Stands { scopes: None },
-        (Some(token), Some(description)) => about_jwt(token, &description, rules, now)?,
-        (None, Some(description)) => {
-            let Description { claims, payload } = *description;
-            match VerifiedToken::described(rules, claims, payload, question.token().as_bytes(), now) {
+        (Some(token), Some((claims, payload))) => about_jwt(token, &claims, payload, rules, now)?,
+        (None, Some((claims, payload))) => {
+            match VerifiedToken::described(rules, &claims, payload, question.token().as_bytes(), now) {
                 Ok(token) => Verdict::Described(token),
                 // What no server should say: that is its trouble, and not the token's.
                 Err(TokenError::Scopes) => return Err(StatusError::Malformed("the scopes of an active token")),
@@ -87,11 +85,11 @@ pub(super) fn judge(
 /// The signature says who the token is; what its issuer says about it must be said of the same one.
 fn about_jwt(
     token: &VerifiedToken,
-    description: &Description,
+    claims: &Claims<'_>,
+    payload: &[u8],
     rules: &TokenRules,
     now: UnixTime,
 ) -> Result<Verdict, StatusError> {
-    let Description { claims, payload } = description;
     if let Err(reason) = rules.check_description(claims) {
         return Ok(Verdict::Withdrawn(reason));
     }
@@ -111,13 +109,13 @@ fn about_jwt(
 }
 
 /// Whether nothing that is said contradicts the token. What only one of them says contradicts nothing.
-fn is_same(token: &VerifiedToken, claims: &Claims) -> bool {
+fn is_same(token: &VerifiedToken, claims: &Claims<'_>) -> bool {
     let agree = |said: Option<&str>, signed: Option<&str>| said.is_none() || signed.is_none() || said == signed;
-    let audiences = claims.audiences.as_deref().unwrap_or_default();
+    let audiences: Vec<&str> = claims.audiences().collect();
     let signed: Vec<&str> = token.audiences().collect();
     let same_audiences = audiences.is_empty()
         || signed.is_empty()
-        || audiences.len() == signed.len() && audiences.iter().all(|said| signed.contains(&&**said));
+        || audiences.len() == signed.len() && audiences.iter().all(|said| signed.contains(said));
     agree(claims.issuer.as_deref(), token.issuer())
         && agree(claims.subject.as_deref(), token.subject())
         && agree(claims.client_id.as_deref(), token.client_id())

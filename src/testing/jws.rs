@@ -24,7 +24,8 @@ use crate::{
 /// # Errors
 /// Why a token of that header and signature is refused.
 pub fn verify_jws(jws: &str, keys: &KeySet) -> Result<Vec<u8>, TokenError> {
-    let jws = Jws::parse(jws.as_bytes())?;
+    let mut room = Vec::new();
+    let jws = Jws::parse(jws.as_bytes(), &mut room)?;
     jws.check_algorithm(&KeySource::set(keys.clone()).default_algorithms())?;
     jws.check_signature(keys).map_err(|error| match error {
         SignatureError::UnknownKey(_) => TokenError::UnknownKey,

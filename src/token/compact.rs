@@ -13,7 +13,7 @@ pub(super) struct Compact<'t> {
 
 impl<'t> Compact<'t> {
     pub(super) fn split(text: &'t [u8]) -> Result<Self, TokenError> {
-        let mut dots = text.iter().enumerate().filter(|&(_, &byte)| byte == b'.').map(|(at, _)| at);
+        let mut dots = memchr::memchr_iter(b'.', text);
         match (dots.next(), dots.next(), dots.next()) {
             (Some(first_dot), Some(second_dot), None) => Ok(Self { text, first_dot, second_dot }),
             // RFC 7516 §9: a JWE has five parts.
@@ -32,17 +32,34 @@ impl<'t> Compact<'t> {
         self.part(0, self.second_dot)
     }
 
-    pub(super) fn decode_header(&self) -> Result<Vec<u8>, TokenError> {
-        base64url::decode(self.part(0, self.first_dot)).ok_or(TokenError::NotCompact)
+    /// Puts the header's bytes at the end of `room`.
+    pub(super) fn decode_header(&self, room: &mut Vec<u8>) -> Result<(), TokenError> {
+        base64url::decode_append(self.part(0, self.first_dot), room).ok_or(TokenError::NotCompact)
     }
 
-    pub(super) fn decode_payload(&self) -> Result<Vec<u8>, TokenError> {
-        base64url::decode(self.part(self.first_dot + 1, self.second_dot)).ok_or(TokenError::NotCompact)
+    /// Puts the payload's bytes at the end of `room`.
+    pub(super) fn decode_payload(&self, room: &mut Vec<u8>) -> Result<(), TokenError> {
+        base64url::decode_append(self.part(self.first_dot + 1, self.second_dot), room).ok_or(TokenError::NotCompact)
+    }
+
+    /// Puts the bytes of both into `room`: the header's, and the payload's if it has any.
+    pub(super) fn decode<'r>(
+        &self,
+        room: &'r mut Vec<u8>,
+    ) -> Result<(&'r [u8], Result<&'r [u8], TokenError>), TokenError> {
+        room.clear();
+        room.reserve_exact(self.second_dot / 4 * 3 + 3);
+        self.decode_header(room)?;
+        let end_of_header = room.len();
+        let payload = self.decode_payload(room);
+        let (header, rest) = room.split_at_checked(end_of_header).ok_or(TokenError::NotCompact)?;
+        Ok((header, payload.map(|()| rest)))
     }
 
     /// An unsigned token ends in its second dot, and is refused here.
-    pub(super) fn decode_signature(&self) -> Result<Vec<u8>, TokenError> {
-        match base64url::decode(self.part(self.second_dot + 1, self.text.len())) {
+    pub(super) fn decode_signature<'r>(&self, room: &'r mut SignatureRoom) -> Result<&'r [u8], TokenError> {
+        let text = self.part(self.second_dot + 1, self.text.len());
+        match base64url::decode_into(text, &mut room.few, &mut room.many) {
             Some(signature) if !signature.is_empty() => Ok(signature),
             _ => Err(TokenError::NotCompact),
         }
@@ -50,6 +67,18 @@ impl<'t> Compact<'t> {
 
     fn part(&self, start: usize, end: usize) -> &'t [u8] {
         self.text.get(start..end).unwrap_or_default()
+    }
+}
+
+/// Where a signature's bytes are put: up to that of an RSA key of 4096 bits without an allocation.
+pub(super) struct SignatureRoom {
+    few: [u8; 513],
+    many: Vec<u8>,
+}
+
+impl Default for SignatureRoom {
+    fn default() -> Self {
+        Self { few: [0; 513], many: Vec::new() }
     }
 }
 
@@ -71,6 +100,9 @@ mod tests {
 
     #[test]
     fn a_missing_signature_is_refused_threat_1() {
-        assert_eq!(Compact::split(b"a.b.").unwrap().decode_signature(), Err(TokenError::NotCompact));
+        assert_eq!(
+            Compact::split(b"a.b.").unwrap().decode_signature(&mut SignatureRoom::default()),
+            Err(TokenError::NotCompact)
+        );
     }
 }

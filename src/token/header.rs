@@ -2,7 +2,7 @@
 //!
 //! `jku`, `jwk`, `x5u` and `x5c` are never followed: the keys come from configuration.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 use serde::{
     Deserialize, Deserializer,
@@ -17,45 +17,45 @@ use crate::crypto::Algorithm;
 
 /// The members of a JOSE header that we act on.
 #[derive(Debug, Default)]
-pub(super) struct Header {
+pub(super) struct Header<'h> {
     /// `None` where the name is not one of ours, which includes `none`.
     pub(super) algorithm: Option<Algorithm>,
-    pub(super) key_id: Option<Box<str>>,
-    pub(super) token_type: Option<Box<str>>,
+    pub(super) key_id: Option<Cow<'h, str>>,
+    pub(super) token_type: Option<Cow<'h, str>>,
     /// `crit`, an unencoded payload or a nested token: nothing we may ignore (RFC 7515 §4.1.11, RFC 7797 §6).
     is_extended: bool,
 }
 
-impl Header {
-    pub(super) fn parse(json: &[u8]) -> Result<Self, TokenError> {
+impl<'h> Header<'h> {
+    pub(super) fn parse(json: &'h [u8]) -> Result<Self, TokenError> {
         let header: Self = serde_json::from_slice(json).map_err(|_| TokenError::Header)?;
         if header.is_extended { Err(TokenError::CriticalHeader) } else { Ok(header) }
     }
 }
 
-impl<'de> Deserialize<'de> for Header {
+impl<'de> Deserialize<'de> for Header<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct HeaderVisitor;
         impl<'de> Visitor<'de> for HeaderVisitor {
-            type Value = Header;
+            type Value = Header<'de>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a JOSE header")
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Header, A::Error> {
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Header<'de>, A::Error> {
                 let mut header = Header::default();
                 each_member(map, |name, map| {
                     match name {
-                        "alg" => header.algorithm = Algorithm::from_name(&map.next_value::<Text>()?.0),
-                        "kid" => header.key_id = Some(map.next_value::<Text>()?.0),
-                        "typ" => header.token_type = Some(map.next_value::<Text>()?.0),
+                        "alg" => header.algorithm = Algorithm::from_name(&map.next_value::<Text<'_>>()?.0),
+                        "kid" => header.key_id = Some(map.next_value::<Text<'_>>()?.0),
+                        "typ" => header.token_type = Some(map.next_value::<Text<'_>>()?.0),
                         "b64" => header.is_extended |= !map.next_value::<bool>()?,
                         "crit" => {
                             map.next_value::<IgnoredAny>()?;
                             header.is_extended = true;
                         }
-                        "cty" => header.is_extended |= names_a_token(&map.next_value::<Text>()?.0),
+                        "cty" => header.is_extended |= names_a_token(&map.next_value::<Text<'_>>()?.0),
                         // A JWE says how it is encrypted; a JWS has no say in it.
                         "enc" | "zip" => {
                             map.next_value::<IgnoredAny>()?;
@@ -127,7 +127,8 @@ mod tests {
     #[test]
     fn an_algorithm_that_is_not_ours_is_none_at_all_threat_1() {
         for name in ["none", "nOnE", "NONE", "rs256", "RS256 ", ""] {
-            let header = Header::parse(format!(r#"{{"alg":"{name}"}}"#).as_bytes()).unwrap();
+            let json = format!(r#"{{"alg":"{name}"}}"#);
+            let header = Header::parse(json.as_bytes()).unwrap();
             assert_eq!(header.algorithm, None, "{name:?}");
         }
     }

@@ -52,9 +52,9 @@ pub(crate) enum Audiences {
 
 impl Audiences {
     /// Whether a token for `claimed` is meant for us.
-    pub(crate) fn accept(&self, claimed: &[Box<str>]) -> bool {
+    pub(crate) fn accept<'a>(&self, mut claimed: impl Iterator<Item = &'a str>) -> bool {
         match self {
-            Self::OneOf(ours) => claimed.iter().any(|audience| ours.contains(audience)),
+            Self::OneOf(ours) => claimed.any(|audience| ours.iter().any(|one| **one == *audience)),
             Self::Any => true,
         }
     }
@@ -62,7 +62,7 @@ impl Audiences {
 
 impl TokenRules {
     /// Access tokens only, told by `typ` and by what else they carry.
-    pub(super) fn check_kind(&self, header: &Header, claims: &Claims) -> Result<(), TokenError> {
+    pub(super) fn check_kind(&self, header: &Header<'_>, claims: &Claims<'_>) -> Result<(), TokenError> {
         let kind = header.token_type.as_deref().map(without_application);
         let is = |name: &str| kind.is_some_and(|kind| kind.eq_ignore_ascii_case(name));
         let typed = match &self.token_type {
@@ -86,14 +86,19 @@ impl TokenRules {
         Ok(())
     }
 
-    pub(super) fn check_claims(&self, claims: &Claims, audiences: &Audiences, now: UnixTime) -> Result<(), TokenError> {
+    pub(super) fn check_claims(
+        &self,
+        claims: &Claims<'_>,
+        audiences: &Audiences,
+        now: UnixTime,
+    ) -> Result<(), TokenError> {
         if let Some(ours) = &self.issuer {
-            let issuer = claims.issuer.as_ref().ok_or(TokenError::MissingClaim("iss"))?;
-            if issuer != ours {
+            let issuer = claims.issuer.as_deref().ok_or(TokenError::MissingClaim("iss"))?;
+            if issuer != &**ours {
                 return Err(TokenError::Issuer);
             }
         }
-        if !audiences.accept(claims.audiences.as_deref().unwrap_or_default()) {
+        if !audiences.accept(claims.audiences()) {
             return Err(TokenError::Audience);
         }
         if self.token_type == TokenType::AccessTokenJwt {
@@ -107,8 +112,8 @@ impl TokenRules {
 
     /// What an issuer says of an opaque token (RFC 7662 §2.2). Many of its members are optional; none may speak of another
     /// issuer, another kind of token, or one that is bound to a key.
-    pub(crate) fn check_description(&self, claims: &Claims) -> Result<(), TokenError> {
-        if claims.issuer.is_some() && claims.issuer != self.issuer && self.issuer.is_some() {
+    pub(crate) fn check_description(&self, claims: &Claims<'_>) -> Result<(), TokenError> {
+        if claims.issuer.is_some() && claims.issuer.as_deref() != self.issuer.as_deref() && self.issuer.is_some() {
             return Err(TokenError::Issuer);
         }
         if claims.marks.confirmation {
@@ -163,15 +168,13 @@ impl TokenRules {
 
     /// The scopes a token was granted: of `scope` or `scp`, which must agree where both are there, or of the claim
     /// that the configuration names.
-    pub(crate) fn scopes(&self, claims: &Claims, payload: &[u8]) -> Result<ScopeSet, TokenError> {
-        let named;
+    pub(crate) fn scopes(&self, claims: &Claims<'_>, payload: &[u8]) -> Result<ScopeSet, TokenError> {
         let (first, second) = match self.scope_claim.as_deref() {
             None => (claims.scope.as_ref(), claims.scp.as_ref()),
             Some("scope") => (claims.scope.as_ref(), None),
             Some("scp") => (claims.scp.as_ref(), None),
             Some(name) => {
-                named = find_claim(payload, name)?;
-                return Ok(named.as_ref().map_or_else(ScopeSet::default, usable_scopes));
+                return find_claim(payload, name, |found| found.map_or_else(ScopeSet::default, usable_scopes));
             }
         };
         match (first, second) {
@@ -185,49 +188,53 @@ impl TokenRules {
     }
 
     /// Whether a description says anything about scopes.
-    pub(crate) fn says_scopes(&self, claims: &Claims, payload: &[u8]) -> bool {
+    pub(crate) fn says_scopes(&self, claims: &Claims<'_>, payload: &[u8]) -> bool {
         match self.scope_claim.as_deref() {
             None => claims.scope.is_some() || claims.scp.is_some(),
             Some("scope") => claims.scope.is_some(),
             Some("scp") => claims.scp.is_some(),
             // What has the wrong type has been said, and badly.
-            Some(name) => find_claim(payload, name).map_or(true, |found| found.is_some()),
+            Some(name) => find_claim(payload, name, |found| found.is_some()).unwrap_or(true),
         }
     }
 
     /// The grants a token stems from, of the claims that the configuration names.
-    pub(super) fn grants(&self, payload: &[u8]) -> Result<Box<[Box<str>]>, TokenError> {
+    pub(super) fn grants(&self, payload: &[u8]) -> Result<Vec<String>, TokenError> {
         if self.grant_claims.is_empty() {
-            return Ok(Box::default());
+            return Ok(Vec::new());
         }
         let claims: Value = serde_json::from_slice(payload).map_err(|_| TokenError::Claims)?;
         let named = self.grant_claims.iter().filter_map(|name| named(&claims, name)?.as_str());
-        Ok(named.map(Into::into).collect())
+        Ok(named.map(str::to_owned).collect())
     }
 }
 
-fn scope_set(claim: &TextOrTexts) -> Result<ScopeSet, TokenError> {
-    let set = match (claim.is_array, claim.texts.as_slice()) {
-        (false, [text]) => ScopeSet::from_delimited(text),
-        (_, texts) => ScopeSet::from_list(texts),
+fn scope_set(claim: &TextOrTexts<'_>) -> Result<ScopeSet, TokenError> {
+    let set = match claim {
+        TextOrTexts::Text(text) => ScopeSet::from_delimited(text),
+        TextOrTexts::Texts(_) => ScopeSet::from_list(claim.iter()),
     };
     set.map_err(|_| TokenError::Scopes)
 }
 
 /// Of a claim that was not made for scopes (roles, permissions), those that can be scopes; others could never be
 /// demanded.
-fn usable_scopes(claim: &TextOrTexts) -> ScopeSet {
-    let split = |text| str::split(text, ' ');
-    match (claim.is_array, claim.texts.as_slice()) {
-        (false, [text]) => split(text).filter_map(|token| token.parse().ok()).collect(),
-        (_, texts) => texts.iter().filter_map(|text| text.parse().ok()).collect(),
+fn usable_scopes(claim: &TextOrTexts<'_>) -> ScopeSet {
+    match claim {
+        TextOrTexts::Text(text) => ScopeSet::of_usable(text.split(' ')),
+        TextOrTexts::Texts(_) => ScopeSet::of_usable(claim.iter()),
     }
 }
 
 /// A claim by its name, or where that begins with a slash by JSON pointer (RFC 6901): `/realm_access/roles`.
-fn find_claim(payload: &[u8], name: &str) -> Result<Option<TextOrTexts>, TokenError> {
+fn find_claim<T>(
+    payload: &[u8],
+    name: &str,
+    read: impl FnOnce(Option<&TextOrTexts<'_>>) -> T,
+) -> Result<T, TokenError> {
     let claims: Value = serde_json::from_slice(payload).map_err(|_| TokenError::Claims)?;
-    named(&claims, name).map(|value| TextOrTexts::deserialize(value).map_err(|_| TokenError::Scopes)).transpose()
+    let found = named(&claims, name).map(TextOrTexts::deserialize).transpose().map_err(|_| TokenError::Scopes)?;
+    Ok(read(found.as_ref()))
 }
 
 fn named<'c>(claims: &'c Value, name: &str) -> Option<&'c Value> {
@@ -235,7 +242,7 @@ fn named<'c>(claims: &'c Value, name: &str) -> Option<&'c Value> {
 }
 
 /// RFC 9068 §2.2: what every JWT access token carries.
-fn require_rfc9068(claims: &Claims) -> Result<(), TokenError> {
+fn require_rfc9068(claims: &Claims<'_>) -> Result<(), TokenError> {
     let required = [
         ("iss", claims.issuer.is_some()),
         ("exp", claims.expires_at.is_some()),

@@ -1,13 +1,17 @@
 //! A token whose signature and claims hold.
 
 use std::{
+    borrow::Cow,
     fmt,
     sync::{Arc, atomic::AtomicU64},
 };
 
 use serde::de::DeserializeOwned;
 
-use super::{Claims, ClaimsError, ScopeSet, TokenError, TokenRules};
+use super::{
+    Claims, ClaimsError, Compact, ScopeSet, TokenError, TokenRules,
+    packed::{Packed, Packing, room_for},
+};
 use crate::clock::UnixTime;
 
 /// An access token that is its issuer's, for us, and that has not expired as of its verification.
@@ -20,76 +24,108 @@ pub struct VerifiedToken(Arc<Inner>);
 
 struct Inner {
     rules: Arc<TokenRules>,
-    /// The generation of the key set that vouched for it; none for an opaque token.
-    key_generation: Option<u64>,
-    issuer: Option<Box<str>>,
-    subject: Option<Box<str>>,
-    client_id: Option<Box<str>>,
-    token_id: Option<Box<str>>,
-    audiences: Box<[Box<str>]>,
-    expires_at: Option<UnixTime>,
-    not_before: Option<UnixTime>,
-    issued_at: Option<UnixTime>,
-    scopes: ScopeSet,
-    session_id: Option<Box<str>>,
-    actors: Box<[Box<str>]>,
-    grants: Box<[Box<str>]>,
-    payload: Box<[u8]>,
-    text: Box<[u8]>,
     /// The same token with all the scopes that it says, where its issuer left it fewer.
     whole: Option<VerifiedToken>,
+    /// The generation of the key set that vouched for it; none for an opaque token.
+    key_generation: Maybe,
     /// As of which revision of the revocations it was found among none of them; zero where nobody looked.
     unrevoked_as_of: AtomicU64,
+    expires_at: Maybe,
+    not_before: Maybe,
+    issued_at: Maybe,
+    scopes: ScopeSet,
+    /// By the places below.
+    texts: Packed,
+}
+
+const TEXT: usize = 0;
+/// Of an opaque token; that of a JWT stands in its text.
+const PAYLOAD: usize = 1;
+/// Where it is not the one of the rules.
+const ISSUER: usize = 2;
+const SUBJECT: usize = 3;
+const CLIENT_ID: usize = 4;
+const TOKEN_ID: usize = 5;
+const SESSION_ID: usize = 6;
+const AUDIENCES: usize = 7;
+const ACTORS: usize = 8;
+const GRANTS: usize = 9;
+
+/// A number that may not be there, in the room of one. The greatest of all, a time that never comes, is told as the one
+/// before it.
+#[derive(Clone, Copy)]
+struct Maybe(u64);
+
+impl Maybe {
+    fn of(number: Option<u64>) -> Self {
+        Self(number.map_or(u64::MAX, |number| number.min(u64::MAX - 1)))
+    }
+
+    fn of_time(time: Option<UnixTime>) -> Self {
+        Self::of(time.map(UnixTime::as_secs))
+    }
+
+    fn get(self) -> Option<u64> {
+        (self.0 != u64::MAX).then_some(self.0)
+    }
+
+    fn time(self) -> Option<UnixTime> {
+        self.get().map(UnixTime::from_secs)
+    }
 }
 
 impl VerifiedToken {
-    /// Reads what is left to read of proved claims, and asks the conditions of the issuer's configuration.
-    pub(super) fn new(
+    /// A JWT whose signature was proved with keys of that generation.
+    pub(super) fn signed(
         rules: &Arc<TokenRules>,
-        key_generation: Option<u64>,
-        claims: Claims,
-        payload: Vec<u8>,
+        key_generation: u64,
+        claims: &Claims<'_>,
+        payload: &[u8],
         text: &[u8],
     ) -> Result<Self, TokenError> {
-        let (scopes, grants) = (rules.scopes(&claims, &payload)?, rules.grants(&payload)?);
-        let token = Self(Arc::new(Inner {
-            rules: Arc::clone(rules),
-            key_generation,
-            issuer: claims.issuer,
-            subject: claims.subject,
-            client_id: claims.client_id,
-            token_id: claims.token_id,
-            audiences: claims.audiences.unwrap_or_default().into_boxed_slice(),
-            expires_at: claims.expires_at,
-            not_before: claims.not_before,
-            issued_at: claims.issued_at,
-            scopes,
-            session_id: claims.session_id,
-            actors: claims.actors.into(),
-            grants,
-            payload: payload.into(),
-            text: text.into(),
-            whole: None,
-            unrevoked_as_of: AtomicU64::new(0),
-        }));
-        match rules.conditions.iter().all(|condition| condition.holds(&token)) {
-            true => Ok(token),
-            false => Err(TokenError::Condition),
-        }
+        Self::new(rules, Some(key_generation), claims, payload, text)
     }
 
     /// An opaque token, as the issuer itself describes it: `claims`, read from `payload`, in answer to the question after
     /// `text`. Whom it is meant for is the route's to check, at each use.
     pub(crate) fn described(
         rules: &Arc<TokenRules>,
-        claims: Claims,
-        payload: Vec<u8>,
+        claims: &Claims<'_>,
+        payload: &[u8],
         text: &[u8],
         now: UnixTime,
     ) -> Result<Self, TokenError> {
-        rules.check_description(&claims)?;
+        rules.check_description(claims)?;
         let token = Self::new(rules, None, claims, payload, text)?;
         token.check_time(now).map(|()| token)
+    }
+
+    /// Reads what is left to read of proved claims, and asks the conditions of the issuer's configuration.
+    fn new(
+        rules: &Arc<TokenRules>,
+        key_generation: Option<u64>,
+        claims: &Claims<'_>,
+        payload: &[u8],
+        text: &[u8],
+    ) -> Result<Self, TokenError> {
+        let (scopes, grants) = (rules.scopes(claims, payload)?, rules.grants(payload)?);
+        let payload = key_generation.is_none().then_some(payload);
+        let texts = pack(rules, claims, &grants, payload, text).ok_or(TokenError::NotCompact)?;
+        let token = Self(Arc::new(Inner {
+            rules: Arc::clone(rules),
+            whole: None,
+            key_generation: Maybe::of(key_generation),
+            unrevoked_as_of: AtomicU64::new(0),
+            expires_at: Maybe::of_time(claims.expires_at),
+            not_before: Maybe::of_time(claims.not_before),
+            issued_at: Maybe::of_time(claims.issued_at),
+            scopes,
+            texts,
+        }));
+        match rules.conditions.iter().all(|condition| condition.holds(&token)) {
+            true => Ok(token),
+            false => Err(TokenError::Condition),
+        }
     }
 
     /// The same token with no more than these scopes. Copies it where that leaves less, which is rare.
@@ -101,23 +137,11 @@ impl VerifiedToken {
         }
         Self(Arc::new(Inner {
             rules: Arc::clone(&inner.rules),
-            key_generation: inner.key_generation,
-            issuer: inner.issuer.clone(),
-            subject: inner.subject.clone(),
-            client_id: inner.client_id.clone(),
-            token_id: inner.token_id.clone(),
-            audiences: inner.audiences.clone(),
-            expires_at: inner.expires_at,
-            not_before: inner.not_before,
-            issued_at: inner.issued_at,
-            scopes: left,
-            session_id: inner.session_id.clone(),
-            actors: inner.actors.clone(),
-            grants: inner.grants.clone(),
-            payload: inner.payload.clone(),
-            text: inner.text.clone(),
             whole: Some(self.whole()),
             unrevoked_as_of: AtomicU64::new(0),
+            scopes: left,
+            texts: inner.texts.clone(),
+            ..*inner
         }))
     }
 
@@ -129,48 +153,48 @@ impl VerifiedToken {
     /// `iss`: who issued it (RFC 7519 §4.1.1).
     #[must_use]
     pub fn issuer(&self) -> Option<&str> {
-        self.0.issuer.as_deref()
+        self.0.texts.get(ISSUER).or(self.0.rules.issuer.as_deref())
     }
 
     /// `sub`: whom it speaks for (RFC 7519 §4.1.2).
     #[must_use]
     pub fn subject(&self) -> Option<&str> {
-        self.0.subject.as_deref()
+        self.0.texts.get(SUBJECT)
     }
 
     /// `client_id`: the client it was issued to (RFC 8693 §4.3).
     #[must_use]
     pub fn client_id(&self) -> Option<&str> {
-        self.0.client_id.as_deref()
+        self.0.texts.get(CLIENT_ID)
     }
 
     /// `jti`: its own identifier (RFC 7519 §4.1.7).
     #[must_use]
     pub fn token_id(&self) -> Option<&str> {
-        self.0.token_id.as_deref()
+        self.0.texts.get(TOKEN_ID)
     }
 
     /// `aud`: whom it is meant for; empty where it does not say (RFC 7519 §4.1.3).
     pub fn audiences(&self) -> impl Iterator<Item = &str> {
-        self.0.audiences.iter().map(|audience| &**audience)
+        self.0.texts.list(AUDIENCES)
     }
 
     /// `exp`: from when on it is void (RFC 7519 §4.1.4). A JWT always has one; an opaque token's issuer need not say.
     #[must_use]
     pub fn expires_at(&self) -> Option<UnixTime> {
-        self.0.expires_at
+        self.0.expires_at.time()
     }
 
     /// `nbf`: from when on it counts (RFC 7519 §4.1.5).
     #[must_use]
     pub fn not_before(&self) -> Option<UnixTime> {
-        self.0.not_before
+        self.0.not_before.time()
     }
 
     /// `iat`: when it was issued (RFC 7519 §4.1.6).
     #[must_use]
     pub fn issued_at(&self) -> Option<UnixTime> {
-        self.0.issued_at
+        self.0.issued_at.time()
     }
 
     /// What it was granted (RFC 6749 §3.3).
@@ -182,24 +206,24 @@ impl VerifiedToken {
     /// `sid`: the session it was issued in (OpenID Connect Front-Channel Logout §3).
     #[must_use]
     pub fn session_id(&self) -> Option<&str> {
-        self.0.session_id.as_deref()
+        self.0.texts.get(SESSION_ID)
     }
 
     /// `act`: who acts with it, and then whom they act for in turn (RFC 8693 §4.1). Only the first is to be considered
     /// where something is allowed.
     pub fn actors(&self) -> impl Iterator<Item = &str> {
-        self.0.actors.iter().map(|actor| &**actor)
+        self.0.texts.list(ACTORS)
     }
 
     /// The grants it stems from, of the claims that [`Issuer::grant_claim`](crate::Issuer::grant_claim) names.
     pub fn grants(&self) -> impl Iterator<Item = &str> {
-        self.0.grants.iter().map(|grant| &**grant)
+        self.0.texts.list(GRANTS)
     }
 
     /// Whether it is opaque: described by its issuer, not signed.
     #[must_use]
     pub fn is_opaque(&self) -> bool {
-        self.0.key_generation.is_none()
+        self.0.key_generation.get().is_none()
     }
 
     /// All claims, as a type of yours; of an opaque token, the members of its description. Parsed at each call; members that the type does not name are left out.
@@ -207,18 +231,19 @@ impl VerifiedToken {
     /// # Errors
     /// Where the claims do not have that form.
     pub fn claims_as<C: DeserializeOwned>(&self) -> Result<C, ClaimsError> {
-        serde_json::from_slice(&self.0.payload).map_err(ClaimsError::new)
+        serde_json::from_slice(&self.payload()).map_err(ClaimsError::new)
     }
 
     /// Its text, which is ASCII.
     pub(crate) fn text(&self) -> &[u8] {
-        &self.0.text
+        self.0.texts.get(TEXT).unwrap_or_default().as_bytes()
     }
 
-    /// About how many bytes it takes.
+    /// How many bytes it takes, as glibc rounds them, with the whole token where it was left fewer scopes.
     pub(crate) fn memory(&self) -> usize {
-        // Its claims are there once as text and once taken apart.
-        size_of::<Inner>() + 2 * self.0.payload.len() + self.0.text.len() + 64 * self.scopes().len()
+        // Beside what it shares with others, two counts.
+        let own = chunk(size_of::<Inner>() + 16) + chunk(self.0.texts.len()) + chunk(self.0.scopes.text_len());
+        own + self.0.whole.as_ref().map_or(0, Self::memory)
     }
 
     /// As of which revision of the revocations it was found among none of them.
@@ -228,7 +253,7 @@ impl VerifiedToken {
 
     /// The generation of the key set that vouched for it; none for an opaque token.
     pub(crate) fn key_generation(&self) -> Option<u64> {
-        self.0.key_generation
+        self.0.key_generation.get()
     }
 
     /// The rules under which it was verified.
@@ -236,27 +261,71 @@ impl VerifiedToken {
         &self.0.rules
     }
 
-    pub(crate) fn payload(&self) -> &[u8] {
-        &self.0.payload
-    }
-
-    pub(crate) fn claimed_audiences(&self) -> &[Box<str>] {
-        &self.0.audiences
+    /// The JSON text of its claims: decoded anew at each call, so that nobody has to keep it who does not ask.
+    pub(crate) fn payload(&self) -> Cow<'_, [u8]> {
+        if let Some(payload) = self.0.texts.get(PAYLOAD) {
+            return Cow::Borrowed(payload.as_bytes());
+        }
+        let mut payload = Vec::new();
+        // It was decoded before its signature was proved.
+        let decoded = Compact::split(self.text()).and_then(|compact| compact.decode_payload(&mut payload));
+        Cow::Owned(decoded.map_or_else(|_| Vec::new(), |()| payload))
     }
 
     /// Time goes on after the signature was proved: whether the token still is within its life.
     pub(crate) fn check_time(&self, now: UnixTime) -> Result<(), TokenError> {
         let inner = &*self.0;
-        if inner.expires_at.is_none() && !self.is_opaque() {
+        let expires_at = inner.expires_at.time();
+        if expires_at.is_none() && !self.is_opaque() {
             return Err(TokenError::MissingClaim("exp"));
         }
-        inner.rules.check_life(inner.expires_at, inner.not_before, inner.issued_at, now)
+        inner.rules.check_life(expires_at, inner.not_before.time(), inner.issued_at.time(), now)
+    }
+}
+
+/// The texts of a token at their places.
+fn pack(
+    rules: &TokenRules,
+    claims: &Claims<'_>,
+    grants: &[String],
+    payload: Option<&[u8]>,
+    text: &[u8],
+) -> Option<Packed> {
+    let issuer = claims.issuer.as_deref().filter(|_| rules.issuer.is_none());
+    let optional = [
+        payload,
+        issuer.map(str::as_bytes),
+        claims.subject.as_deref().map(str::as_bytes),
+        claims.client_id.as_deref().map(str::as_bytes),
+        claims.token_id.as_deref().map(str::as_bytes),
+        claims.session_id.as_deref().map(str::as_bytes),
+    ];
+    let actors = || claims.actors.iter().map(String::as_str);
+    let grants = || grants.iter().map(String::as_str);
+    let lists = claims.audiences().chain(actors()).chain(grants());
+    let room = optional.iter().flatten().map(|part| part.len()).chain(lists.map(room_for)).sum::<usize>();
+
+    let mut packing = Packing::with_capacity(text.len() + room);
+    packing.push(Some(text));
+    optional.into_iter().for_each(|part| packing.push(part));
+    packing.push_list(claims.audiences());
+    packing.push_list(actors());
+    packing.push_list(grants());
+    packing.finish()
+}
+
+/// What glibc makes of an allocation of so many bytes.
+const fn chunk(bytes: usize) -> usize {
+    match (bytes.saturating_add(8)).next_multiple_of(16) {
+        _ if bytes == 0 => 0,
+        small if small < 32 => 32,
+        chunk => chunk,
     }
 }
 
 impl fmt::Debug for VerifiedToken {
     /// No claim values: this ends up in logs.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("VerifiedToken").field("expires_at", &self.0.expires_at).finish_non_exhaustive()
+        f.debug_struct("VerifiedToken").field("expires_at", &self.expires_at()).finish_non_exhaustive()
     }
 }

@@ -116,6 +116,6 @@ pub(super) fn issuer_of(base: &str) -> &str {
 /// Whether the claims are those of a generation, and the `typ` is that generation's.
 fn is_grantexs(token: &VerifiedToken) -> bool {
     let Ok(claims) = GrantexClaims::of(token) else { return false };
-    let is_typed = Jws::parse(token.text()).is_ok_and(|jws| jws.is_of_type("at+jwt"));
+    let is_typed = Jws::parse(token.text(), &mut Vec::new()).is_ok_and(|jws| jws.is_of_type("at+jwt"));
     is_typed == (claims.generation() == Generation::Standard)
 }

@@ -48,7 +48,9 @@ impl SignedAnswers {
         if !has_type(answer, MEDIA_TYPE) {
             return Err(StatusError::Malformed("not a signed answer"));
         }
-        let jws = Jws::parse(answer.body()).map_err(|_| StatusError::Malformed("a signed answer that is no JWS"))?;
+        let mut room = Vec::new();
+        let jws = Jws::parse(answer.body(), &mut room)
+            .map_err(|_| StatusError::Malformed("a signed answer that is no JWS"))?;
         if !jws.is_of_type(TYPE) {
             return Err(StatusError::Malformed("a signed answer of another type"));
         }
@@ -93,7 +95,7 @@ impl SignedAnswers {
         if claims.issuer.as_deref() != Some(&*self.issuer) {
             return Err(StatusError::Malformed("a signed answer of another issuer"));
         }
-        if !claims.audiences.unwrap_or_default().contains(&self.audience) {
+        if !claims.audiences().any(|audience| *audience == *self.audience) {
             return Err(StatusError::Malformed("a signed answer for somebody else"));
         }
         // An older one may have been true when it was made.

@@ -175,7 +175,7 @@ impl Revocation {
 
     /// How the text of a token is known, however its signature is written.
     pub(super) fn digest(text: &[u8]) -> [u8; 32] {
-        Sha256::of(Jws::parse(text).map_or(text, |jws| jws.signed()))
+        Sha256::of(Jws::parse(text, &mut Vec::new()).map_or(text, |jws| jws.signed()))
     }
 
     /// How it is known to those who took the digest of all of it.

@@ -43,7 +43,7 @@ fn token(issuer: Option<&str>, claims: &Value) -> VerifiedToken {
     let text = format!("text of {claims}");
     let now = claims["iat"].as_u64().map_or(NOW, UnixTime::from_secs);
     let read = Claims::parse(&payload).unwrap();
-    VerifiedToken::described(&Arc::new(rules), read, payload, text.as_bytes(), now).unwrap()
+    VerifiedToken::described(&Arc::new(rules), &read, &payload, text.as_bytes(), now).unwrap()
 }
 
 /// A token of issuer `A` that was issued so many seconds before now and has one more claim.

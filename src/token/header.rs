@@ -28,9 +28,46 @@ pub(super) struct Header<'h> {
 
 impl<'h> Header<'h> {
     pub(super) fn parse(json: &'h [u8]) -> Result<Self, TokenError> {
+        if let Some(header) = Self::parse_plain(json) {
+            return Ok(header);
+        }
         let header: Self = serde_json::from_slice(json).map_err(|_| TokenError::Header)?;
         if header.is_extended { Err(TokenError::CriticalHeader) } else { Ok(header) }
     }
+
+    /// Reads what nearly all headers are: members with a text each, and nothing to unescape, to skip or to refuse. None
+    /// for any other, which may be a header all the same. Takes a fifth of the instructions (2026-11-22).
+    fn parse_plain(json: &'h [u8]) -> Option<Self> {
+        let body = json.strip_prefix(b"{\"")?.strip_suffix(b"\"}")?;
+        let body = std::str::from_utf8(body).ok().filter(|body| body.bytes().all(is_plain))?;
+        let mut header = Self::default();
+        let mut pieces = body.split('"');
+        loop {
+            let (name, colon, value) = (pieces.next()?, pieces.next()?, pieces.next()?);
+            let is_new = match name {
+                "alg" if header.algorithm.is_none() => {
+                    header.algorithm = Some(Algorithm::from_name(value)?);
+                    true
+                }
+                "kid" => header.key_id.replace(Cow::Borrowed(value)).is_none(),
+                "typ" => header.token_type.replace(Cow::Borrowed(value)).is_none(),
+                _ => false,
+            };
+            if colon != ":" || !is_new {
+                return None;
+            }
+            match pieces.next() {
+                None => return Some(header),
+                Some(",") => {}
+                Some(_) => return None,
+            }
+        }
+    }
+}
+
+/// Stands for itself between quotation marks: ASCII, neither a control character nor a backslash.
+const fn is_plain(byte: u8) -> bool {
+    byte >= b' ' && byte < 0x7f && byte != b'\\'
 }
 
 impl<'de> Deserialize<'de> for Header<'de> {
@@ -121,6 +158,41 @@ mod tests {
         ];
         for (json, expected) in rows {
             assert_eq!(Header::parse(json.as_bytes()).map(|_| ()), expected, "{json}");
+        }
+    }
+
+    #[test]
+    fn what_is_read_as_a_plain_header_is_what_any_reader_reads_threat_4() {
+        let plain = [
+            r#"{"alg":"RS256"}"#,
+            r#"{"alg":"ES256","typ":"at+jwt","kid":"a"}"#,
+            r#"{"kid":"","alg":"EdDSA","typ":"JWT"}"#,
+            r#"{"typ":"a,b:c{}[] /"}"#,
+        ];
+        for json in plain {
+            assert!(Header::parse_plain(json.as_bytes()).is_some(), "{json}");
+        }
+        // Each with one of its bytes taken out, doubled, or made into another.
+        let (mut read, mut refused) = (0, 0);
+        for json in plain.map(str::as_bytes) {
+            for place in 0..json.len() {
+                let others = (0..=u8::MAX).map(|byte| vec![byte]).chain([Vec::new(), vec![json[place]; 2]]);
+                for middle in others {
+                    let json = [&json[..place], &middle, &json[place + 1..]].concat();
+                    let Some(plain) = Header::parse_plain(&json) else {
+                        refused += 1;
+                        continue;
+                    };
+                    read += 1;
+                    let header: Header<'_> = serde_json::from_slice(&json).unwrap();
+                    let parts = |header: &Header<'_>| format!("{header:?}");
+                    assert!(!header.is_extended && parts(&plain) == parts(&header), "{}", json.escape_ascii());
+                }
+            }
+        }
+        assert!(read > 1000 && refused > 1000, "{read} {refused}");
+        for twice in [r#"{"alg":"RS256","alg":"RS256"}"#, r#"{"kid":"a","kid":"b"}"#, r#"{"typ":"a","typ":"a"}"#] {
+            assert!(Header::parse_plain(twice.as_bytes()).is_none(), "{twice}");
         }
     }
 

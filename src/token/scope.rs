@@ -115,6 +115,12 @@ impl ScopeSet {
     /// The tokens of a space-delimited text. Runs of spaces are forgiven, as servers write them; other white space
     /// and control characters are not, for what would they delimit?
     pub(crate) fn from_delimited(text: &str) -> Result<Self, InvalidScope> {
+        // As this set would be written, and as many servers do.
+        let is_one_of_ours =
+            text.split(' ').all(Scope::is_valid) && text.split(' ').is_sorted_by(|one, next| one < next);
+        if is_one_of_ours {
+            return Ok(Self(text.into()));
+        }
         Self::of(text.split(' ').filter(|token| !token.is_empty()))
     }
 

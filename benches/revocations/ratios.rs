@@ -1,0 +1,151 @@
+//! Ten million revocations → what a look costs, as ratios to a set's; by two threads at once, and while many are revoked.
+
+use std::{
+    hint::black_box,
+    sync::{
+        Barrier,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use portcullis::{AccessToken, status::Revocations};
+
+use super::{Keys, Scene, key, revocation};
+
+const ROUNDS: usize = 61;
+/// How many looks there are in a round. The next round has others.
+const LOOKS: usize = 8_192;
+
+pub(super) fn print() {
+    let scene = Scene { entries: 10_000_000, tokens: 131_072 };
+    let revocations = scene.revocations();
+    let not_revoked = scene.tokens(false);
+    println!("{} entries, {ROUNDS} rounds, medians: nanoseconds, and times what the row says first\n", scene.entries);
+    {
+        let keys = scene.keys();
+        println!("not revoked");
+        beside_a_set(&revocations, &keys, &not_revoked);
+        println!("revoked");
+        beside_a_set(&revocations, &keys, &scene.tokens(true));
+    }
+    by_two_threads(&revocations, &not_revoked);
+    while_others_revoke(&revocations, &not_revoked, scene.entries);
+}
+
+fn beside_a_set(revocations: &Revocations, keys: &Keys, tokens: &[AccessToken]) {
+    let ready: Vec<u128> = tokens.iter().map(id).collect();
+    let rounds = rounds(tokens.len(), |at| {
+        let (tokens, ready) = (&tokens[at..at + LOOKS], &ready[at..at + LOOKS]);
+        [
+            each(|look| keys.contains(&ready[look])),
+            each(|look| keys.contains(&id(&tokens[look]))),
+            each(|look| revocations.is_revoked(&tokens[look])),
+        ]
+    });
+    row("HashSet<u128>, key at hand", &rounds, 0, 0);
+    row("HashSet<u128>, key made from the token", &rounds, 1, 0);
+    row("portcullis, from the token", &rounds, 2, 0);
+    row("the same, beside a set that makes its key", &rounds, 2, 1);
+}
+
+/// A core each, if there are two and they have nothing else to do.
+fn by_two_threads(revocations: &Revocations, tokens: &[AccessToken]) {
+    let rounds = rounds(tokens.len() / 2, |at| {
+        let look = |start: usize| each(|look| revocations.is_revoked(&tokens[start + look]));
+        let both = Barrier::new(2);
+        let two = thread::scope(|scope| {
+            let other = scope.spawn(|| {
+                both.wait();
+                look(tokens.len() / 2 + at)
+            });
+            both.wait();
+            (look(at) + other.join().unwrap()) / 2.0
+        });
+        [look(at), two]
+    });
+    println!("not revoked, by two threads at once");
+    row("portcullis, from the token", &rounds, 1, 0);
+}
+
+/// Each revocation has every token looked at again, so every request pays for a look.
+fn while_others_revoke(revocations: &Revocations, tokens: &[AccessToken], entries: u64) {
+    const PAUSE: Duration = Duration::from_micros(100);
+    /// Reading the time costs about as much as a look.
+    const FEW: usize = 64;
+    let (is_over, revokes) = (AtomicBool::new(false), AtomicBool::new(false));
+    let before = revocations.generation();
+    let (mut longest, mut busy) = (Duration::ZERO, Duration::ZERO);
+    let rounds = thread::scope(|scope| {
+        scope.spawn(|| {
+            let (mut number, mut next) = (0, Instant::now());
+            while !is_over.load(Ordering::Relaxed) {
+                if revokes.load(Ordering::Relaxed) && Instant::now() >= next {
+                    // New ones: known ones would change nothing.
+                    revocations.revoke(revocation(2 * entries + number));
+                    (number, next) = (number + 1, next.max(Instant::now() - 10 * PAUSE) + PAUSE);
+                } else {
+                    thread::sleep(PAUSE / 4);
+                }
+            }
+        });
+        let rounds = rounds(tokens.len(), |at| {
+            let alone = each(|look| revocations.is_revoked(&tokens[at + look]));
+            revokes.store(true, Ordering::Relaxed);
+            let start = Instant::now();
+            // Long enough for some of them.
+            let (mut looks, mut spent) = (0, Duration::ZERO);
+            while start.elapsed() < Duration::from_millis(20) {
+                let few = Instant::now();
+                for look in looks..looks + FEW {
+                    black_box(revocations.is_revoked(&tokens[at + look % LOOKS]));
+                }
+                let took = few.elapsed();
+                (looks, spent, longest) = (looks + FEW, spent + took, longest.max(took));
+            }
+            busy += start.elapsed();
+            revokes.store(false, Ordering::Relaxed);
+            [alone, nanoseconds(spent, looks)]
+        });
+        is_over.store(true, Ordering::Relaxed);
+        rounds
+    });
+    let per_second = f64::from(u32::try_from(revocations.generation() - before).unwrap()) / busy.as_secs_f64();
+    println!("not revoked, while {per_second:.0} others are revoked a second");
+    row("portcullis, from the token", &rounds, 1, 0);
+    println!("  {FEW} looks took {longest:?} at most, with all that the machine did meanwhile");
+}
+
+fn id(token: &AccessToken) -> u128 {
+    key(token.token_id().unwrap())
+}
+
+/// Nanoseconds for each of as many looks as a round has.
+fn each(mut look: impl FnMut(usize) -> bool) -> f64 {
+    let start = Instant::now();
+    let found = (0..LOOKS).filter(|at| look(black_box(*at))).count();
+    let took = start.elapsed();
+    assert!(found == 0 || found == LOOKS, "all or none of them are revoked");
+    nanoseconds(took, LOOKS)
+}
+
+fn nanoseconds(took: Duration, looks: usize) -> f64 {
+    took.as_secs_f64() * 1e9 / f64::from(u32::try_from(looks).unwrap())
+}
+
+fn rounds<const N: usize>(tokens: usize, mut round: impl FnMut(usize) -> [f64; N]) -> Vec<[f64; N]> {
+    (0..ROUNDS).map(|number| round(number * LOOKS % tokens)).collect()
+}
+
+fn row<const N: usize>(what: &str, rounds: &[[f64; N]], of: usize, to: usize) {
+    let time = median(rounds.iter().map(|round| round[of]));
+    let ratio = median(rounds.iter().map(|round| round[of] / round[to]));
+    println!("  {what:<45} {time:>7.1} ns  × {ratio:.2}");
+}
+
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}

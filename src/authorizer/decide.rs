@@ -150,18 +150,20 @@ impl Authorizer {
             Err(reason) => return Err(self.malformed(reason)),
         };
         let read = self.read(found, held, requirement, answers, now)?;
-        let (position, presented) = match (read, held.as_deref()) {
-            (Read::Verified, Some(verified)) => {
-                (verified.position, Presented::Jwt(&verified.token, verified.assent.as_ref()))
+        let (position, presented, known) = match (read, held.as_deref()) {
+            (Read::Verified, Some(known)) => {
+                (known.position, Presented::Jwt(&known.token, known.assent.as_ref()), Some(known))
             }
             (Read::Verified, None) => return Err(self.invalid(TokenError::Claims)),
-            (Read::Opaque(position, bearer), _) => (position, Presented::Opaque(bearer.as_bytes())),
+            (Read::Opaque(position, bearer), _) => (position, Presented::Opaque(bearer.as_bytes()), None),
         };
         let Standing { token, renewal, assent } = self.stands(position, presented, requirement, answers, now)?;
-        if let (Some(assent), Presented::Jwt(token, _)) = (assent, presented) {
-            self.inner.verified.keep(Arc::new(Verified { token: token.clone(), position, assent: Some(assent) }));
+        if let (Some(known), Some(assent)) = (known, assent) {
+            self.inner.verified.keep(Arc::new(known.with(assent)));
         }
-        let token = Sufficient::check(token, requirement).map_err(|refusal| self.insufficient(refusal, requirement))?;
+        let scopes = known.map(|known| known.scopes).filter(|_| self.inner.routes.shares_bits_with(requirement));
+        let token =
+            Sufficient::check(token, scopes, requirement).map_err(|refusal| self.insufficient(refusal, requirement))?;
         Ok(Pass { token: Some(token), renewal: renewal.map(|question| Box::new((position, question))) })
     }
 
@@ -203,7 +205,8 @@ impl Authorizer {
             return if may_be_asked { Ok(Read::Opaque(position, bearer)) } else { Err(self.invalid(TokenError::Kind)) };
         }
         let token = self.verify(token, (position, issuer), requirement, answers, now)?;
-        let verified = Arc::new(Verified { token, position, assent: None });
+        let scopes = self.inner.routes.bits(token.scopes());
+        let verified = Arc::new(Verified { token, position, scopes, assent: None });
         self.inner.verified.keep(Arc::clone(&verified));
         *held = Held::from_inner(Some(verified));
         Ok(Read::Verified)
@@ -270,8 +273,7 @@ impl Authorizer {
     /// What may have changed about a verified token since: the time, and the route. Only here may a token be called
     /// expired.
     fn still_holds(&self, known: &VerifiedToken, requirement: &Requirement, now: Now) -> Result<(), Stop> {
-        let audiences = requirement.accepted_audiences().unwrap_or(&known.rules().audiences);
-        if !audiences.accept(known.audiences()) {
+        if !known.is_meant_for(requirement.accepted_audiences()) {
             return Err(self.invalid(TokenError::Audience));
         }
         known.check_time(now.wall()).map_err(|reason| match reason {

@@ -121,7 +121,7 @@ impl Authorizer {
         let name = requirement.to_string();
         builder::check_sense(&name, &requirement)?;
         builder::check_freshness(&name, &requirement, &self.inner.issuers, !self.inner.feeds.is_empty())?;
-        Ok(Arc::new(self.inner.routes.with_implications(requirement)))
+        Ok(Arc::new(self.inner.routes.with_vocabulary(requirement)))
     }
 
     /// The route table.

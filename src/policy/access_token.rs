@@ -8,7 +8,7 @@ use serde::{
     forward_to_deserialize_any,
 };
 
-use super::Requirement;
+use super::{Requirement, ScopeBits};
 use crate::{
     status::{Active, ActiveToken},
     token::{ClaimsError, ScopeSet, VerifiedToken},
@@ -45,8 +45,15 @@ pub(crate) struct Sufficient<'t>(Active<'t>);
 
 impl<'t> Sufficient<'t> {
     /// Checks the token against the requirement: its audience, its scopes, its predicates.
-    pub(crate) fn check(token: Active<'t>, requirement: &Requirement) -> Result<Self, PolicyRefusal> {
-        requirement.check(&token).map(|()| Self(token))
+    /// `scopes` are all of its own, where they were kept as bits.
+    pub(crate) fn check(
+        token: Active<'t>,
+        scopes: Option<ScopeBits>,
+        requirement: &Requirement,
+    ) -> Result<Self, PolicyRefusal> {
+        // Its issuer may have left it fewer.
+        let scopes = scopes.filter(|_| matches!(token, Active::AsItIs(_)));
+        requirement.check(&token, scopes).map(|()| Self(token))
     }
 
     pub(crate) fn hand_out(self) -> AccessToken {

@@ -6,9 +6,9 @@ use http::Method;
 
 use super::{
     Preflight, Requirement, RouteTable, RouteTableError, Unlisted,
-    implication::Implications,
     path::{decoded, is_ambiguous, without_names},
     route_table::{Methods, PathRules, Route},
+    vocabulary::Vocabulary,
 };
 
 /// What matchit can tell apart in one path.
@@ -86,7 +86,7 @@ impl RouteTableBuilder {
         for text in declared.iter().flat_map(|(broad, narrow)| std::iter::once(broad).chain(narrow)) {
             text.parse::<crate::token::Scope>().map_err(RouteTableError::Implication)?;
         }
-        let implications = Arc::new(Implications::new(&declared));
+        let vocabulary = Arc::new(Vocabulary::new(&declared));
         let (mut by_pattern, mut by_shape) = (HashMap::new(), HashMap::new());
         let mut by_path = matchit::Router::new();
         let mut by_decoded_path = matchit::Router::new();
@@ -95,7 +95,7 @@ impl RouteTableBuilder {
             let (earlier, rest) = routes.split_at_mut(position);
             let Some(route) = rest.first_mut() else { break };
             check(route)?;
-            let requirement = Requirement::clone(&route.requirement).with_implications(&implications);
+            let requirement = Requirement::clone(&route.requirement).with_vocabulary(&vocabulary);
             route.requirement = Arc::new(requirement);
             if let Some(first) = earlier.iter().find(|first| first.path == route.path && overlap(first, route)) {
                 return Err(RouteTableError::Conflict { first: first.to_string(), second: route.to_string() });
@@ -132,7 +132,7 @@ impl RouteTableBuilder {
             unlisted,
             any_valid_token,
             preflight,
-            implications,
+            vocabulary,
             declared,
         })
     }

@@ -6,11 +6,11 @@ mod access_token;
 mod builder;
 mod display;
 mod error;
-mod implication;
 mod path;
 mod requirement;
 mod route_file;
 mod route_table;
+mod vocabulary;
 
 pub use access_token::AccessToken;
 pub(crate) use access_token::{PolicyRefusal, Sufficient};
@@ -19,3 +19,4 @@ pub use error::RouteTableError;
 pub(crate) use requirement::Access;
 pub use requirement::Requirement;
 pub use route_table::{Location, Lookup, Preflight, RouteTable, Unlisted};
+pub(crate) use vocabulary::ScopeBits;

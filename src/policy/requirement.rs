@@ -2,10 +2,13 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use super::{PolicyRefusal, implication::Implications};
+use super::{
+    PolicyRefusal,
+    vocabulary::{ScopeBits, Vocabulary},
+};
 use crate::{
     status::{Active, Freshness, OnOutage},
-    token::{Audiences, Condition, InvalidScope, Scope, VerifiedToken},
+    token::{Audiences, Condition, InvalidScope, Scope, ScopeSet, VerifiedToken},
 };
 
 /// What a route demands.
@@ -34,7 +37,9 @@ pub struct Requirement {
     /// An alternative of no scopes was added by hand: an empty list from elsewhere, which must not open the route.
     is_spoilt: bool,
     accepted: Option<Audiences>,
-    implications: Arc<Implications>,
+    vocabulary: Arc<Vocabulary>,
+    /// The alternatives in the bits of the vocabulary, where it has one for each scope.
+    masks: Option<Box<[u64]>>,
 }
 
 /// Whether a credential must be there.
@@ -56,7 +61,8 @@ impl Requirement {
             on_outage: None,
             is_spoilt: false,
             accepted: None,
-            implications: Arc::default(),
+            vocabulary: Arc::default(),
+            masks: None,
         }
     }
 
@@ -104,6 +110,7 @@ impl Requirement {
         let scopes = owned(scopes);
         self.is_spoilt |= scopes.is_empty();
         self.any_of.push(scopes);
+        self.masks = None;
         self
     }
 
@@ -225,27 +232,36 @@ impl Requirement {
         self.access != Access::Required || asks_nothing
     }
 
-    pub(super) fn with_implications(mut self, implications: &Arc<Implications>) -> Self {
-        self.implications = Arc::clone(implications);
+    /// The same among others of a table.
+    pub(super) fn with_vocabulary(mut self, vocabulary: &Arc<Vocabulary>) -> Self {
+        self.masks = self.any_of.iter().map(|alternative| vocabulary.mask(alternative)).collect();
+        self.vocabulary = Arc::clone(vocabulary);
         self
     }
 
-    /// Whether a valid token is sufficient here.
-    pub(super) fn check(&self, token: &Active<'_>) -> Result<(), PolicyRefusal> {
-        let audiences = self.accepted.as_ref().unwrap_or(&token.rules().audiences);
-        if !audiences.accept(token.audiences()) {
+    pub(super) fn is_of(&self, vocabulary: &Arc<Vocabulary>) -> bool {
+        Arc::ptr_eq(&self.vocabulary, vocabulary)
+    }
+
+    /// Whether a valid token is sufficient here. `scopes` are its own, where somebody has them as bits.
+    pub(super) fn check(&self, token: &Active<'_>, scopes: Option<ScopeBits>) -> Result<(), PolicyRefusal> {
+        if !token.is_meant_for(self.accepted.as_ref()) {
             return Err(PolicyRefusal::Audience);
         }
-        let held = token.scopes();
-        let satisfied =
-            |alternative: &Vec<Box<str>>| alternative.iter().all(|scope| self.implications.satisfied(scope, held));
-        if self.is_spoilt || !self.any_of.iter().any(satisfied) {
+        let by_bits = || scopes?.cover_any(self.masks.as_deref()?);
+        if self.is_spoilt || !by_bits().unwrap_or_else(|| self.is_satisfied_by(token.scopes())) {
             return Err(PolicyRefusal::Scope);
         }
         if !self.conditions.iter().all(|condition| condition.holds(token)) {
             return Err(PolicyRefusal::Condition);
         }
         Ok(())
+    }
+
+    fn is_satisfied_by(&self, held: &ScopeSet) -> bool {
+        let is_satisfied =
+            |alternative: &Vec<Box<str>>| alternative.iter().all(|scope| self.vocabulary.satisfied(scope, held));
+        self.any_of.iter().any(is_satisfied)
     }
 }
 

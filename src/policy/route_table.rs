@@ -5,10 +5,11 @@ use std::{collections::HashMap, sync::Arc};
 use http::Method;
 
 use super::{
-    Requirement, RouteTableBuilder,
-    implication::Implications,
+    Requirement, RouteTableBuilder, ScopeBits,
     path::{Reading, decoded, reading, without_names},
+    vocabulary::Vocabulary,
 };
+use crate::token::ScopeSet;
 
 /// Which requirement each route has.
 ///
@@ -40,7 +41,7 @@ pub struct RouteTable {
     pub(super) unlisted: Unlisted,
     pub(super) any_valid_token: Arc<Requirement>,
     pub(super) preflight: Option<Arc<Requirement>>,
-    pub(super) implications: Arc<Implications>,
+    pub(super) vocabulary: Arc<Vocabulary>,
     pub(super) declared: Vec<(Box<str>, Vec<Box<str>>)>,
 }
 
@@ -160,8 +161,18 @@ impl RouteTable {
     }
 
     /// A requirement beside the handler, with the implications between scopes that this table declares.
-    pub(crate) fn with_implications(&self, requirement: Requirement) -> Requirement {
-        requirement.with_implications(&self.implications)
+    pub(crate) fn with_vocabulary(&self, requirement: Requirement) -> Requirement {
+        requirement.with_vocabulary(&self.vocabulary)
+    }
+
+    /// The scopes of a token in the bits of this table, to be kept with it.
+    pub(crate) fn bits(&self, scopes: &ScopeSet) -> ScopeBits {
+        self.vocabulary.bits(scopes)
+    }
+
+    /// Whether the requirement was prepared by this table, and so says its scopes in the same bits.
+    pub(crate) fn shares_bits_with(&self, requirement: &Requirement) -> bool {
+        requirement.is_of(&self.vocabulary)
     }
 
     /// Every requirement of the table.

@@ -22,20 +22,22 @@ impl Hearing {
         max_age: Duration,
         now: Duration,
     ) -> Option<Self> {
-        feeds.into_iter().fold(None, |before: Option<Self>, feed| {
+        let mut heard: Option<Self> = None;
+        for feed in feeds {
             let age = feed.staleness(now);
             let wanted = feed.max_staleness().min(max_age);
             let is_fresh = age.is_some_and(|age| age <= wanted);
             let missed = (!is_fresh).then_some(wanted);
-            Some(match before {
+            heard = Some(match heard {
                 None => Self { age, is_fresh, missed },
                 Some(before) => Self {
                     age: before.age.zip(age).map(|(one, other)| one.max(other)),
                     is_fresh: before.is_fresh && is_fresh,
                     missed: before.missed.into_iter().chain(missed).min(),
                 },
-            })
-        })
+            });
+        }
+        heard
     }
 
     /// Whether nothing could have been revoked for longer than is accepted.

@@ -67,6 +67,24 @@ pub(crate) struct Standing<'t> {
 pub(crate) struct Assent {
     as_of: u64,
     word: Option<Arc<Word>>,
+    /// From then on, by the monotonic clock, the word is due to be asked for again.
+    due_at: Duration,
+}
+
+impl Assent {
+    /// Whether nothing would come of looking further. Where in doubt, it does not say so.
+    fn is_enough(&self, demand: &Demand<'_>) -> bool {
+        let (Some(word), now) = (&self.word, demand.now.monotonic()) else { return false };
+        // As long as it is not due by what the route wants, nor by what a feed that is too old wants in its stead.
+        let is_young = |max_age: Duration| word.age(now) < max_age / 4 * 3;
+        let is_fresh = match demand.freshness {
+            Freshness::Cached => true,
+            Freshness::MaxAge(max_age) => is_young(max_age),
+            Freshness::EveryRequest => false,
+        };
+        let missed = demand.heard.and_then(|heard| heard.missed());
+        is_fresh && now < self.due_at && !word.is_over(demand.now.wall()) && missed.is_none_or(is_young)
+    }
 }
 
 /// Why a token does not stand, or not yet.
@@ -117,6 +135,14 @@ impl<'t> Presented<'t> {
         match self {
             Self::Jwt(token, _) => StatusQuestion::about(token),
             Self::Opaque(text) => StatusQuestion::about_opaque(text),
+        }
+    }
+
+    fn is_kept_with(&self, assent: &Assent) -> bool {
+        let word = |assent: &Assent| assent.word.as_ref().map(Arc::as_ptr);
+        match self {
+            Self::Jwt(_, Some(kept)) => kept.as_of == assent.as_of && word(kept) == word(assent),
+            _ => false,
         }
     }
 
@@ -171,23 +197,14 @@ impl IssuerStatus {
             (None, Presented::Opaque(_)) => return Err(Unsettled::Unavailable(NoWord::NOBODY)),
         };
         let now = demand.now.monotonic();
-        // Where a feed is too old, the issuer's word stands in for it, if it is young enough to.
-        let of_source = demand.heard.and_then(|heard| heard.missed()).unwrap_or(Duration::MAX);
-        let max_age = max_age(demand.freshness, source.policy().max_age.min(of_source));
         let is_met_by_feeds = self.feed.is_some() && demand.is_met_by_feeds();
-        let renews = |word: &Word, max_age| source.policy().renew_ahead && word.is_due(max_age, now);
         let as_of = source.revision();
         if let Presented::Jwt(token, Some(assent)) = presented
             && demand.answer.is_none()
             && assent.as_of == as_of
+            && (is_met_by_feeds || assent.is_enough(demand))
         {
-            // Nothing would come of looking further.
-            let is_enough = |word: &Arc<Word>| {
-                max_age.is_some_and(|max_age| word.is_fresh(max_age, demand.now) && !renews(word, max_age))
-            };
-            if is_met_by_feeds || assent.word.as_ref().is_some_and(is_enough) {
-                return Ok(Standing::of(Active::AsItIs(token)));
-            }
+            return Ok(Standing::of(Active::AsItIs(token)));
         }
         let key = source.key(presented.text());
         if let Presented::Jwt(token, _) = presented
@@ -196,7 +213,10 @@ impl IssuerStatus {
             // The issuer publishes what it takes back: there is nothing to ask. But what it has said already counts.
             return match source.bad_word(&key, demand.now).map(|word| word.verdict.clone()) {
                 Some(Verdict::Withdrawn(reason)) => Err(Unsettled::Withdrawn(reason)),
-                _ => Ok(Standing { assent: Some(Assent { as_of, word: None }), ..Standing::of(Active::AsItIs(token)) }),
+                _ => {
+                    let assent = Assent { as_of, word: None, due_at: now };
+                    Ok(Standing { assent: Some(assent), ..Standing::of(Active::AsItIs(token)) })
+                }
             };
         }
         let good = source.good_word(&key);
@@ -207,18 +227,23 @@ impl IssuerStatus {
             Some(Err(no_word)) => return outage(*no_word).map(Standing::of),
             None => {}
         }
+        // Where a feed is too old, the issuer's word stands in for it, if it is young enough to.
+        let of_source = demand.heard.and_then(|heard| heard.missed()).unwrap_or(Duration::MAX);
+        let max_age = max_age(demand.freshness, source.policy().max_age.min(of_source));
         if let (Some(word), Some(max_age)) = (&good, max_age)
             && word.is_fresh(max_age, demand.now)
         {
             let token = stands(word, presented, demand.now, outage)?;
-            let (renews, is_it) = (renews(word, max_age), matches!(token, Active::AsItIs(_)));
+            let renews = source.policy().renew_ahead;
             // Where the issuer would not say a moment ago, it would not now.
-            let is_due = renews && source.bad_word(&key, demand.now).is_none();
-            return Ok(Standing {
-                token,
-                renewal: is_due.then(|| presented.question()),
-                assent: (is_it && !renews).then(|| Assent { as_of, word: Some(Arc::clone(word)) }),
+            let is_due = renews && word.is_due(max_age, now) && source.bad_word(&key, demand.now).is_none();
+            let assent = matches!(token, Active::AsItIs(_)).then(|| {
+                let max_age = source.policy().max_age.min(word.max_age);
+                let due_at = word.asked_at.saturating_add(if renews { max_age / 4 * 3 } else { max_age });
+                Assent { as_of, word: Some(Arc::clone(word)), due_at }
             });
+            let assent = assent.filter(|assent| now < assent.due_at && !presented.is_kept_with(assent));
+            return Ok(Standing { token, renewal: is_due.then(|| presented.question()), assent });
         }
         if let Some(word) = source.bad_word(&key, demand.now) {
             return stands(&word, presented, demand.now, outage).map(Standing::of);

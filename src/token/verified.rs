@@ -9,7 +9,7 @@ use std::{
 use serde::de::DeserializeOwned;
 
 use super::{
-    Claims, ClaimsError, Compact, ScopeSet, TokenError, TokenRules,
+    Audiences, Claims, ClaimsError, Compact, ScopeSet, TokenError, TokenRules,
     packed::{Packed, Packing, room_for},
 };
 use crate::clock::UnixTime;
@@ -24,8 +24,6 @@ pub struct VerifiedToken(Arc<Inner>);
 
 struct Inner {
     rules: Arc<TokenRules>,
-    /// The same token with all the scopes that it says, where its issuer left it fewer.
-    whole: Option<VerifiedToken>,
     /// The generation of the key set that vouched for it; none for an opaque token.
     key_generation: Maybe,
     /// As of which revision of the revocations it was found among none of them; zero where nobody looked.
@@ -33,6 +31,8 @@ struct Inner {
     expires_at: Maybe,
     not_before: Maybe,
     issued_at: Maybe,
+    /// Whether its audiences are among those of the rules.
+    is_for_us: bool,
     scopes: ScopeSet,
     /// By the places below.
     texts: Packed,
@@ -113,12 +113,12 @@ impl VerifiedToken {
         let texts = pack(rules, claims, &grants, payload, text).ok_or(TokenError::NotCompact)?;
         let token = Self(Arc::new(Inner {
             rules: Arc::clone(rules),
-            whole: None,
             key_generation: Maybe::of(key_generation),
             unrevoked_as_of: AtomicU64::new(0),
             expires_at: Maybe::of_time(claims.expires_at),
             not_before: Maybe::of_time(claims.not_before),
             issued_at: Maybe::of_time(claims.issued_at),
+            is_for_us: rules.audiences.accept(claims.audiences()),
             scopes,
             texts,
         }));
@@ -137,17 +137,11 @@ impl VerifiedToken {
         }
         Self(Arc::new(Inner {
             rules: Arc::clone(&inner.rules),
-            whole: Some(self.whole()),
             unrevoked_as_of: AtomicU64::new(0),
             scopes: left,
             texts: inner.texts.clone(),
             ..*inner
         }))
-    }
-
-    /// The same token with all that it says: what its issuer took from it, its issuer may have given back.
-    pub(crate) fn whole(&self) -> Self {
-        self.0.whole.clone().unwrap_or_else(|| self.clone())
     }
 
     /// `iss`: who issued it (RFC 7519 §4.1.1).
@@ -177,6 +171,11 @@ impl VerifiedToken {
     /// `aud`: whom it is meant for; empty where it does not say (RFC 7519 §4.1.3).
     pub fn audiences(&self) -> impl Iterator<Item = &str> {
         self.0.texts.list(AUDIENCES)
+    }
+
+    /// Whether it is meant for one of these; of none that are given, for one of the issuer's configuration.
+    pub(crate) fn is_meant_for(&self, audiences: Option<&Audiences>) -> bool {
+        audiences.map_or(self.0.is_for_us, |audiences| audiences.accept(self.audiences()))
     }
 
     /// `exp`: from when on it is void (RFC 7519 §4.1.4). A JWT always has one; an opaque token's issuer need not say.
@@ -239,11 +238,10 @@ impl VerifiedToken {
         self.0.texts.get(TEXT).unwrap_or_default().as_bytes()
     }
 
-    /// How many bytes it takes, as glibc rounds them, with the whole token where it was left fewer scopes.
+    /// How many bytes it takes, as glibc rounds them.
     pub(crate) fn memory(&self) -> usize {
         // Beside what it shares with others, two counts.
-        let own = chunk(size_of::<Inner>() + 16) + chunk(self.0.texts.len()) + chunk(self.0.scopes.text_len());
-        own + self.0.whole.as_ref().map_or(0, Self::memory)
+        chunk(size_of::<Inner>() + 16) + chunk(self.0.texts.len()) + chunk(self.0.scopes.text_len())
     }
 
     /// As of which revision of the revocations it was found among none of them.

@@ -3,7 +3,7 @@
 //! `cargo bench --bench decision` for times. `cargo bench --bench decision -- ratios` for the ratios between them: the
 //! machine's speed cancels out of those, since what is compared takes turns.
 
-#![allow(missing_docs, clippy::unwrap_used, reason = "a benchmark")]
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods, reason = "a benchmark")]
 
 use std::{
     hint::black_box,

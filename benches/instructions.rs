@@ -18,14 +18,12 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{HeaderMap, Request, Response, header::AUTHORIZATION};
 use http_body_util::Full;
 use portcullis::{
-    AccessToken, Algorithm, AuthorizeLayer, Authorizer, Decision, Input, Issuer, KeySource, Requirement, RouteTable,
-    Unlisted,
+    Algorithm, AuthorizeLayer, Authorizer, Decision, Issuer, KeySource, Requirement, RouteTable, Unlisted,
     authorizer::Answers,
     clock::UnixTime,
-    credential::{Bearer, DEFAULT_MAX_LEN},
     status::{Revocation, Revocations, StatusAnswer, StatusQuestion, StatusSource, TokenStatus},
     testing::{ManualClock, TestKey, TokenBuilder},
 };
@@ -93,15 +91,34 @@ impl World {
         Self { authorizer: builder.build().unwrap(), tokens }
     }
 
-    fn is_permitted(&self, requirement: &Arc<Requirement>, token: &str, known: Option<&AccessToken>) -> bool {
-        let bearer = Bearer::parse(token.as_bytes(), DEFAULT_MAX_LEN).map(Some);
-        let input = Input::new(bearer, requirement).with_known(known);
-        matches!(self.authorizer.decide(&input, &Answers::default(), self.authorizer.now()), Decision::Permit(_))
+    /// The headers of a request with a token that the authorizer has seen, and whose status it knows.
+    fn seen(&self, requirement: &Arc<Requirement>) -> HeaderMap {
+        let headers =
+            HeaderMap::from_iter([(AUTHORIZATION, format!("Bearer {}", self.tokens.build()).parse().unwrap())]);
+        block_on(self.authorizer.authorize(&self.authorizer.input(&headers, requirement))).unwrap();
+        headers
     }
 
-    async fn permitted(&self, requirement: &Arc<Requirement>, token: &str) -> AccessToken {
-        let input = Input::new(Bearer::parse(token.as_bytes(), DEFAULT_MAX_LEN).map(Some), requirement);
-        self.authorizer.authorize(&input).await.unwrap().into_token().unwrap()
+    /// Yes or no, for a credential that was found.
+    fn verdicts(&self) {
+        let requirement = self.requirement();
+        let headers = self.seen(&requirement);
+        let (input, now) = (self.authorizer.input(&headers, &requirement), self.authorizer.now());
+        measure(drop, |()| assert!(self.authorizer.permits(black_box(&input), now)));
+    }
+
+    /// From headers to a token in hand.
+    fn decisions(&self) {
+        let requirement = self.requirement();
+        let headers = self.seen(&requirement);
+        measure(drop, |()| {
+            let (input, now) = (self.authorizer.input(black_box(&headers), &requirement), self.authorizer.now());
+            assert!(matches!(self.authorizer.decide(&input, &Answers::default(), now), Decision::Permit(_)));
+        });
+    }
+
+    fn requirement(&self) -> Arc<Requirement> {
+        self.authorizer.compile(Requirement::scope("agents:read")).unwrap()
     }
 
     /// Requests through the layer, each with the next of these tokens, from arrival to an answer that is dropped.
@@ -160,16 +177,19 @@ impl Service<Request<()>> for Inner {
     }
 }
 
-/// The names of `instructions.txt`, in the order in which they are run.
-const SCENARIOS: &[(&str, fn(&World, &World))] = &[
-    ("decision, token known to the caller", |world, _| decision(world, true)),
-    ("decision, token seen before", |world, _| decision(world, false)),
-    ("decision, with status and revocations, token seen before", |_, world| decision(world, false)),
-    ("request, token seen before", |world, _| world.requests(200, "GET /agents/7", &[Some(world.tokens.build())])),
-    ("request, with status and revocations, token seen before", |_, world| {
-        let token = world.tokens.build();
-        block_on(world.permitted(&Arc::new(Requirement::scope("agents:read")), &token));
-        world.requests(200, "GET /agents/7", &[Some(token)]);
+/// With a world without a status source, and one with.
+type Scenario = fn(&World, &World);
+
+/// The names of `instructions.txt`, in the order in which they are run. Tokens were seen before unless it says otherwise.
+const SCENARIOS: &[(&str, Scenario)] = &[
+    ("yes or no", |world, _| world.verdicts()),
+    ("yes or no, with status and revocations", |_, world| world.verdicts()),
+    ("decision", |world, _| world.decisions()),
+    ("decision, with status and revocations", |_, world| world.decisions()),
+    ("request", |world, _| world.requests(200, "GET /agents/7", &[Some(world.tokens.build())])),
+    ("request, with status and revocations", |_, world| {
+        world.seen(&world.requirement());
+        world.requests(200, "GET /agents/7", &[Some(world.tokens.build())]);
     }),
     ("request, token never seen before, without the signature", |world, _| {
         let token = |number: u64| Some(world.tokens.clone().claim("jti", format!("new-{number:04}")).build());
@@ -188,19 +208,11 @@ const SCENARIOS: &[(&str, fn(&World, &World))] = &[
     ("refused: unknown key", |world, _| {
         world.requests(401, "GET /agents/7", &[Some(world.tokens.clone().key_id("unknown").build())]);
     }),
-    ("refused: lacks a scope, token seen before", |world, _| {
+    ("refused: lacks a scope", |world, _| {
         world.requests(403, "POST /agents/7", &[Some(world.tokens.build())]);
     }),
     ("refused: unlisted route", |world, _| world.requests(403, "GET /nowhere", &[None])),
 ];
-
-fn decision(world: &World, is_known: bool) {
-    let requirement = Arc::new(Requirement::scope("agents:read"));
-    let token = world.tokens.build();
-    let known = block_on(world.permitted(&requirement, &token));
-    let known = is_known.then_some(&known);
-    measure(drop, |()| assert!(world.is_permitted(&requirement, &token, known)));
-}
 
 fn block_on<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)

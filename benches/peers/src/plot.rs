@@ -10,9 +10,9 @@ use crate::{
 
 const WIDTH: f64 = 960.0;
 /// Where bars begin: names stand to the left of it.
-const LEFT: f64 = 360.0;
+const LEFT: f64 = 390.0;
 /// Where they end: figures stand to the right of it.
-const RIGHT: f64 = 860.0;
+const RIGHT: f64 = 880.0;
 const TOP: f64 = 64.0;
 const STEP: f64 = 30.0;
 
@@ -43,10 +43,11 @@ impl Axis {
         let (least, most) = (values().fold(f64::MAX, f64::min), values().fold(f64::MIN_POSITIVE, f64::max));
         match chart.scale {
             Scale::Log => {
-                // Whole powers of ten; below one only as far as needed.
-                let (from, to) = (least.min(1.0).log10().floor() as i32, most.log10().ceil() as i32);
-                let marks = (from..=to).map(|power| 10_f64.powi(power)).collect();
-                Self { scale: Scale::Log, least: 10_f64.powi(from), most: 10_f64.powi(to), marks }
+                // A bar has no natural beginning here: half of the least, so that it can be seen.
+                let (least, most) = (least / 2.0, most * 1.1);
+                let powers = least.log10().ceil() as i32..=most.log10().floor() as i32;
+                let marks = powers.map(|power| 10_f64.powi(power)).collect();
+                Self { scale: Scale::Log, least, most, marks }
             }
             Scale::Linear => {
                 let power = 10_f64.powf((most / 4.0).log10().floor());

@@ -3,7 +3,7 @@
 //! `cargo bench --bench decision` for times. `cargo bench --bench decision -- ratios` for the ratios between them: the
 //! machine's speed cancels out of those, since what is compared takes turns.
 
-#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods, reason = "a benchmark")]
+#![allow(missing_docs, clippy::unwrap_used, clippy::disallowed_methods, reason = "a benchmark")]
 
 use std::{
     hint::black_box,
@@ -42,10 +42,7 @@ fn builder(key: &TestKey, clock: &ManualClock) -> TokenBuilder {
             .scopes(["agents:read", "agents:write", "tokens:read"])
     };
     match key.algorithm() {
-        Algorithm::RS256 => (0..600)
-            .map(builder)
-            .find(|builder| builder.clone().build().len() == LENGTH)
-            .expect("a size that can be had"),
+        Algorithm::RS256 => (0..600).map(builder).find(|builder| builder.clone().build().len() == LENGTH).unwrap(),
         _ => builder(3 * 16),
     }
 }
@@ -96,7 +93,6 @@ fn of_algorithm(algorithm: Algorithm) -> [(&'static str, Work); 3] {
     });
     validation.set_audience(&[TokenBuilder::AUDIENCE]);
     validation.set_issuer(&[ISSUER]);
-    #[expect(clippy::disallowed_methods, reason = "what we compare ourselves with")]
     let decode = move || drop(jsonwebtoken::decode::<Value>(black_box(&token), &theirs, &validation).unwrap());
     [("raw signature", Box::new(raw)), ("cold decision", Box::new(cold)), ("jsonwebtoken decode", Box::new(decode))]
 }

@@ -42,18 +42,13 @@ impl<'t> Compact<'t> {
         base64url::decode_append(self.part(self.first_dot + 1, self.second_dot), room).ok_or(TokenError::NotCompact)
     }
 
-    /// Puts the bytes of both into `room`: the header's, and the payload's if it has any.
-    pub(super) fn decode<'r>(
-        &self,
-        room: &'r mut Vec<u8>,
-    ) -> Result<(&'r [u8], Result<&'r [u8], TokenError>), TokenError> {
+    /// Puts the bytes of both into `room`, header first, and says where the header's end. Those of a payload that is
+    /// none are left out.
+    pub(super) fn decode(&self, room: &mut Vec<u8>) -> Result<(usize, Result<(), TokenError>), TokenError> {
         room.clear();
         room.reserve_exact(self.second_dot / 4 * 3 + 3);
         self.decode_header(room)?;
-        let end_of_header = room.len();
-        let payload = self.decode_payload(room);
-        let (header, rest) = room.split_at_checked(end_of_header).ok_or(TokenError::NotCompact)?;
-        Ok((header, payload.map(|()| rest)))
+        Ok((room.len(), self.decode_payload(room)))
     }
 
     /// An unsigned token ends in its second dot, and is refused here.

@@ -36,38 +36,42 @@ impl<'h> Header<'h> {
     }
 
     /// Reads what nearly all headers are: members with a text each, and nothing to unescape, to skip or to refuse. None
-    /// for any other, which may be a header all the same. Takes a fifth of the instructions (2026-11-22).
+    /// for any other, which may be a header all the same.
     fn parse_plain(json: &'h [u8]) -> Option<Self> {
         let body = json.strip_prefix(b"{\"")?.strip_suffix(b"\"}")?;
-        let body = std::str::from_utf8(body).ok().filter(|body| body.bytes().all(is_plain))?;
-        let mut header = Self::default();
-        let mut pieces = body.split('"');
+        // Looked at without a branch, sixteen at once.
+        if !body.iter().fold(true, |so_far, &byte| so_far & is_plain(byte)) {
+            return None;
+        }
+        let mut rest = std::str::from_utf8(body).ok()?;
+        let (mut header, mut has_thumbprint) = (Self::default(), false);
         loop {
-            let (name, colon, value) = (pieces.next()?, pieces.next()?, pieces.next()?);
+            let (name, after) = up_to_mark(rest)?;
+            let (value, after) = up_to_mark(after.strip_prefix("\":\"")?)?;
             let is_new = match name {
-                "alg" if header.algorithm.is_none() => {
-                    header.algorithm = Some(Algorithm::from_name(value)?);
-                    true
-                }
+                "alg" => header.algorithm.replace(Algorithm::from_name(value)?).is_none(),
                 "kid" => header.key_id.replace(Cow::Borrowed(value)).is_none(),
                 "typ" => header.token_type.replace(Cow::Borrowed(value)).is_none(),
+                "x5t" => !std::mem::replace(&mut has_thumbprint, true),
                 _ => false,
             };
-            if colon != ":" || !is_new {
-                return None;
-            }
-            match pieces.next() {
-                None => return Some(header),
-                Some(",") => {}
-                Some(_) => return None,
+            match (is_new, after) {
+                (false, _) => return None,
+                (true, "") => return Some(header),
+                (true, after) => rest = after.strip_prefix("\",\"")?,
             }
         }
     }
 }
 
+/// What comes before the next quotation mark, and what begins with it; all of it where there is none.
+fn up_to_mark(text: &str) -> Option<(&str, &str)> {
+    text.split_at_checked(text.bytes().position(|byte| byte == b'"').unwrap_or(text.len()))
+}
+
 /// Stands for itself between quotation marks: ASCII, neither a control character nor a backslash.
 const fn is_plain(byte: u8) -> bool {
-    byte >= b' ' && byte < 0x7f && byte != b'\\'
+    (byte >= b' ') & (byte < 0x7f) & (byte != b'\\')
 }
 
 impl<'de> Deserialize<'de> for Header<'de> {
@@ -167,7 +171,7 @@ mod tests {
             r#"{"alg":"RS256"}"#,
             r#"{"alg":"ES256","typ":"at+jwt","kid":"a"}"#,
             r#"{"kid":"","alg":"EdDSA","typ":"JWT"}"#,
-            r#"{"typ":"a,b:c{}[] /"}"#,
+            r#"{"typ":"a,b:c{}[] /","x5t":"a"}"#,
         ];
         for json in plain {
             assert!(Header::parse_plain(json.as_bytes()).is_some(), "{json}");
@@ -191,7 +195,12 @@ mod tests {
             }
         }
         assert!(read > 1000 && refused > 1000, "{read} {refused}");
-        for twice in [r#"{"alg":"RS256","alg":"RS256"}"#, r#"{"kid":"a","kid":"b"}"#, r#"{"typ":"a","typ":"a"}"#] {
+        for twice in [
+            r#"{"alg":"RS256","alg":"RS256"}"#,
+            r#"{"kid":"a","kid":"b"}"#,
+            r#"{"typ":"a","typ":"a"}"#,
+            r#"{"x5t":"a","x5t":"a"}"#,
+        ] {
             assert!(Header::parse_plain(twice.as_bytes()).is_none(), "{twice}");
         }
     }

@@ -45,9 +45,11 @@ impl<'t> UnverifiedToken<'t> {
     /// Reads header and claims; `room` is where their bytes are put, all of them at once.
     pub(crate) fn parse(bearer: Bearer<'t>, room: &'t mut Vec<u8>) -> Result<Self, TokenError> {
         let compact = Compact::split(bearer.as_bytes())?;
-        let (header, payload) = compact.decode(room)?;
+        let (end_of_header, is_payload) = compact.decode(room)?;
+        let (header, payload) = room.split_at_checked(end_of_header).ok_or(TokenError::NotCompact)?;
+        // A header that is none, or asks for more than we do, says more about what this is than a payload that is none.
         let jws = Jws::read(compact, header)?;
-        let payload = payload?;
+        is_payload?;
         Ok(Self { jws, payload, claims: Claims::parse(payload)? })
     }
 

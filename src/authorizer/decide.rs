@@ -270,8 +270,8 @@ impl Authorizer {
         Stop::Reject(self.reject(RejectionKind::InvalidRequest).because_of_credential(reason))
     }
 
-    /// What may have changed about a verified token since: the time, and the route. Only here may a token be called
-    /// expired.
+    /// What may have changed about a verified token since: the time, the route, and what conditions look at. Only here may
+    /// a token be called expired.
     fn still_holds(&self, known: &VerifiedToken, requirement: &Requirement, now: Now) -> Result<(), Stop> {
         if !known.is_meant_for(requirement.accepted_audiences()) {
             return Err(self.invalid(TokenError::Audience));
@@ -281,7 +281,8 @@ impl Authorizer {
                 Stop::Reject(self.reject(RejectionKind::ExpiredToken).because_of_token(TokenError::Expired))
             }
             reason => self.invalid(reason),
-        })
+        })?;
+        known.check_conditions().map_err(|reason| self.invalid(reason))
     }
 
     fn verify(

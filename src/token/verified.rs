@@ -122,10 +122,13 @@ impl VerifiedToken {
             scopes,
             texts,
         }));
-        match rules.conditions.iter().all(|condition| condition.holds(&token)) {
-            true => Ok(token),
-            false => Err(TokenError::Condition),
-        }
+        token.check_conditions().map(|()| token)
+    }
+
+    /// Asks the conditions of the issuer's configuration, which may know more than the token says.
+    pub(crate) fn check_conditions(&self) -> Result<(), TokenError> {
+        let all_hold = self.0.rules.conditions.iter().all(|condition| condition.holds(self));
+        if all_hold { Ok(()) } else { Err(TokenError::Condition) }
     }
 
     /// The same token with no more than these scopes. Copies it where that leaves less, which is rare.

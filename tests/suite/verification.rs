@@ -8,6 +8,7 @@ mod issuers;
 mod kinds;
 mod limits;
 mod scopes;
+mod seen;
 mod time;
 
 use std::{error::Error, sync::Arc};

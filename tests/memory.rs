@@ -66,7 +66,7 @@ fn a_revocation_costs_no_more_than_48_bytes_threat_28() {
     }
 }
 
-/// `cargo test --test memory -- --ignored --nocapture`; BYTES.
+/// 41 of them and 38 (2026-11-22): `cargo test --test memory -- --ignored --nocapture`.
 #[test]
 #[ignore = "a million entries, and ten"]
 fn millions_of_revocations_cost_no_more_than_48_bytes_each_threat_28() {

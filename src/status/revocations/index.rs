@@ -73,13 +73,13 @@ impl Index {
             return is_everyones;
         }
         let search = Search::new(self, token, fingerprints);
-        search.finds(Kind::TokenId, token.token_id())
-            || search.finds(Kind::Session, token.session_id())
-            || search.finds(Kind::Subject, token.subject())
-            || search.finds(Kind::Client, token.client_id())
-            || search.finds(Kind::Grant, token.grants())
-            || search.finds(Kind::Actor, token.actors())
-            || search.finds(Kind::Issuer, [""])
+        search.finds(Kind::TokenId, VerifiedToken::token_id)
+            || search.finds(Kind::Session, VerifiedToken::session_id)
+            || search.finds(Kind::Subject, VerifiedToken::subject)
+            || search.finds(Kind::Client, VerifiedToken::client_id)
+            || search.finds(Kind::Grant, VerifiedToken::grants)
+            || search.finds(Kind::Actor, VerifiedToken::actors)
+            || search.finds(Kind::Issuer, |_| [""])
             || search.finds_text()
     }
 
@@ -198,38 +198,38 @@ impl Index {
 /// One token, looked for by one name after another.
 struct Search<'a> {
     index: &'a Index,
+    fingerprints: &'a Fingerprints,
     token: &'a VerifiedToken,
     /// By what its issuer may be known. That is the name which the issuer is configured under; where it is under none, its
     /// tokens may say one of their own, and whoever revokes them may know only that.
     configured: OfIssuer,
     claimed: Option<OfIssuer>,
-    /// Of whatever issuer; tokens that are known by their text alone.
-    unknown: OfIssuer,
 }
 
 impl<'a> Search<'a> {
-    fn new(index: &'a Index, token: &'a VerifiedToken, fingerprints: &Fingerprints) -> Self {
+    fn new(index: &'a Index, token: &'a VerifiedToken, fingerprints: &'a Fingerprints) -> Self {
         let configured = token.rules().issuer.as_deref();
         let claimed = token.issuer().filter(|_| configured.is_none()).map(|issuer| fingerprints.issuer(Some(issuer)));
-        let (configured, unknown) = (fingerprints.issuer(configured), fingerprints.issuer(None));
-        Self { index, token, configured, claimed, unknown }
+        Self { index, fingerprints, token, configured: fingerprints.issuer(configured), claimed }
     }
 
     fn issuers(&self) -> impl Iterator<Item = OfIssuer> {
         [Some(self.configured), self.claimed].into_iter().flatten()
     }
 
-    /// Whether any of the names that it has for this is among the entries.
-    fn finds<'v>(&self, kind: Kind, names: impl IntoIterator<Item = &'v str>) -> bool {
-        self.index.has(kind)
-            && names.into_iter().any(|name| self.issuers().any(|issuer| self.finds_name(issuer, kind, name.as_bytes())))
+    /// Whether any of the names that it has for this is among the entries. Where nobody has to look, nothing of the token
+    /// is read, since each cache line of it may be far away.
+    fn finds<I: IntoIterator<Item = &'a str>>(&self, kind: Kind, names: impl FnOnce(&'a VerifiedToken) -> I) -> bool {
+        let finds = |name: &str| self.issuers().any(|issuer| self.finds_name(issuer, kind, name.as_bytes()));
+        self.index.has(kind) && names(self.token).into_iter().any(finds)
     }
 
     fn finds_text(&self) -> bool {
         self.index.has(Kind::TokenDigest) && {
-            let text = self.token.text();
+            // Known by its text alone, whoever issued it.
+            let (text, unknown) = (self.token.text(), self.fingerprints.issuer(None));
             [Revocation::digest(text), Revocation::digest_of_all(text)].iter().any(|digest| {
-                self.issuers().chain([self.unknown]).any(|issuer| self.finds_name(issuer, Kind::TokenDigest, digest))
+                self.issuers().chain([unknown]).any(|issuer| self.finds_name(issuer, Kind::TokenDigest, digest))
             })
         }
     }

@@ -210,6 +210,15 @@ mod tests {
         Entry::new(&Revocation::subject(None, &name, UnixTime::from_secs(number.into())), UnixTime::default(), None)
     }
 
+    /// Whether the tags are those of the slots, and only full groups lead on.
+    fn is_tidy(shard: &Shard) -> bool {
+        let tag = |slot: &Option<Slot>| slot.as_ref().map_or(0, |(fingerprint, _)| fingerprint.tag());
+        shard.used == shard.slots.as_flattened().iter().flatten().count()
+            && shard.tags.iter().zip(&shard.slots).all(|(Tags([tags @ .., passed]), slots)| {
+                *tags == slots.each_ref().map(tag) && (*passed == 0 || slots.iter().all(Option::is_some))
+            })
+    }
+
     #[test]
     fn a_slot_has_28_bytes() {
         assert_eq!(size_of::<Option<Slot>>(), 28);
@@ -243,6 +252,7 @@ mod tests {
                     prop_assert_eq!(table.get_mut(fingerprint), model.get_mut(bytes));
                 }
                 prop_assert_eq!((table.len(), table.slots().count()), (model.len(), model.len()));
+                prop_assert!(table.shards.iter().all(is_tidy));
                 if !is_second {
                     let keeps = |[.., number, _, _]: [u8; 16]| number % 3 > 0;
                     let kept: Vec<_> = model.keys().copied().filter(|bytes| keeps(*bytes)).map(Fingerprint::contrived).collect();
@@ -269,6 +279,7 @@ mod tests {
                 dropped.extend(model.extract_if(.., |_, entry| !keeps(entry)).map(|(number, _)| number));
                 prop_assert_eq!(table.len(), model.len());
                 prop_assert_eq!(table.slots().count(), model.len());
+                prop_assert!(table.shards.iter().all(is_tidy));
                 for (number, entry) in &model {
                     prop_assert_eq!(table.get(&of(*number)), Some(entry));
                 }

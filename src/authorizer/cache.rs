@@ -28,12 +28,12 @@ use place::Places;
 use set::{Set, WAYS};
 use shard::{Book, Shard, Writer};
 
-/// What can be kept. Both answers are the same for as long as it lives.
+/// What can be kept.
 pub(super) trait Kept {
-    /// The text by which it is found.
+    /// The text by which it is found; the same for as long as it lives.
     fn text(&self) -> &[u8];
 
-    /// About how many bytes it takes, itself and all that it owns.
+    /// About how many bytes it takes, itself and all that it owns; asked once, when it comes.
     fn bytes(&self) -> usize;
 }
 

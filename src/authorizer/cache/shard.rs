@@ -61,9 +61,8 @@ impl<V: Kept> Writer<'_, V> {
         let bytes = count(charge);
         let fits = bytes <= self.room / LARGEST;
 
-        let before = at.find(tag, entry.text()).map(|(way, _)| way);
-        let credit = before.map_or(0, |way| at.credit(way));
-        if let Some(way) = before {
+        let known = at.find(tag, entry.text()).map(|(way, _)| way);
+        if let Some(way) = known {
             let others = self.shard.bytes - self.charge(set, way);
             if fits && others + bytes <= self.room {
                 // At once: nobody finds nothing in between.
@@ -75,10 +74,9 @@ impl<V: Kept> Writer<'_, V> {
         if !fits {
             return;
         }
-        let way = at.vacancy().unwrap_or_else(|| self.vacate(set));
+        let way = at.vacancy().unwrap_or_else(|| self.least(set));
         if self.make_room(bytes) {
             self.put(set, way, tag, Some(entry), charge);
-            at.set_credit(way, credit);
         }
     }
 
@@ -95,8 +93,8 @@ impl<V: Kept> Writer<'_, V> {
         self.shard.bytes + bytes <= self.room
     }
 
-    /// Takes an entry with the least credit out of a full set, and as much credit away from the others.
-    fn vacate(&mut self, set: usize) -> usize {
+    /// The way of the entry with the least credit of a full set, once as much was taken away from all.
+    fn least(&mut self, set: usize) -> usize {
         let Some((at, book)) = self.sets.get(set).zip(self.shard.books.get_mut(set)) else { return 0 };
         // From where the last one left on, so that the newest is not always the first to go.
         let ways = (0..WAYS).map(|way| (usize::from(book.hand) + way) % WAYS);
@@ -104,25 +102,22 @@ impl<V: Kept> Writer<'_, V> {
         book.hand = u8::try_from(way + 1).unwrap_or(0);
         let least = at.credit(way);
         (0..WAYS).for_each(|way| at.set_credit(way, at.credit(way).saturating_sub(least)));
-        self.evict(set, way);
         way
     }
 
-    /// Takes away credit, or the entry that has none, and says whether it did the latter.
-    fn pass(&mut self, set: usize, way: usize) -> bool {
-        let credit = self.sets.get(set).map_or(0, |set| set.credit(way));
-        match credit.checked_sub(1) {
-            Some(rest) => self.sets.get(set).map(|set| set.set_credit(way, rest)).is_none(),
+    /// Takes away credit, or the entry that has none.
+    fn pass(&mut self, set: usize, way: usize) {
+        let Some(at) = self.sets.get(set) else { return };
+        match at.credit(way).checked_sub(1) {
+            Some(rest) => at.set_credit(way, rest),
             None => self.evict(set, way),
         }
     }
 
-    fn evict(&mut self, set: usize, way: usize) -> bool {
-        let is_there = self.charge(set, way) > 0;
-        if is_there {
+    fn evict(&mut self, set: usize, way: usize) {
+        if self.charge(set, way) > 0 {
             self.put(set, way, 0, None, 0);
         }
-        is_there
     }
 
     /// Puts an entry there in place of another, or none with tag and charge zero, and counts it.

@@ -100,6 +100,52 @@ fn short_texts_and_those_of_zeros_are_texts_like_others() {
 }
 
 #[test]
+fn what_leaves_for_its_successor_leaves_once_that_one_is_there() {
+    /// Looks, as it goes, for what is there by then.
+    struct Leaving(Arc<TokenCache<Self>>, Arc<Mutex<Vec<Option<usize>>>>, usize);
+    impl Kept for Leaving {
+        fn text(&self) -> &[u8] {
+            b"token"
+        }
+        fn bytes(&self) -> usize {
+            self.2
+        }
+    }
+    impl Drop for Leaving {
+        fn drop(&mut self) {
+            let there = self.0.find(b"token").as_ref().map(|found| found.2);
+            self.1.lock().unwrap().push(there);
+        }
+    }
+    let (cache, seen) = (Arc::new(TokenCache::new(ROOM)), Arc::default());
+    for bytes in 100..105 {
+        cache.keep(Arc::new(Leaving(Arc::clone(&cache), Arc::clone(&seen), bytes)));
+    }
+    assert_eq!(*seen.lock().unwrap(), [Some(101), Some(102), Some(103), Some(104)]);
+}
+
+#[test]
+fn in_a_full_set_the_oldest_without_credit_leaves_and_credit_runs_out() {
+    // A cache of one set.
+    let cache = TokenCache::new(8 * 768);
+    let keep = |number: usize| {
+        let entry = entry(token(number), 10);
+        cache.keep(Arc::clone(&entry));
+        entry
+    };
+    let first: Vec<_> = (0..8).map(keep).collect();
+    // Each of them in use, and then no more.
+    (0..3).for_each(|_| assert!(first.iter().all(|entry| finds(&cache, entry))));
+    let second: Vec<_> = (8..16).map(keep).collect();
+    assert!(!first.iter().any(|entry| finds(&cache, entry)));
+    // One of them in use, once.
+    assert!(finds(&cache, &second[3]));
+    let third: Vec<_> = (16..23).map(keep).collect();
+    assert!(third.iter().chain([&second[3]]).all(|entry| finds(&cache, entry)));
+    assert_eq!(cache.len(), 8);
+}
+
+#[test]
 fn without_room_nothing_is_kept_and_nothing_allocated() {
     for room in [0, 1, 100] {
         let cache = TokenCache::new(room);

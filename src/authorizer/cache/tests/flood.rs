@@ -97,3 +97,14 @@ fn tokens_spread_over_all_sets_and_differently_in_each_cache() {
     assert!(places.iter().all(|tokens| *tokens < 40), "{:?}", places.iter().max());
     assert!(places.iter().filter(|tokens| **tokens == 0).count() < 20);
 }
+
+#[test]
+fn texts_at_equal_distances_do_not_meet_more_often_than_others() {
+    for _ in 0..100 {
+        let (places, mut sets) = (Places::new(8), [0; 8]);
+        for length in 0..40 {
+            sets[places.of(&vec![0; length]).set] += 1;
+        }
+        assert!(sets.iter().all(|texts| *texts < 24), "{sets:?}");
+    }
+}

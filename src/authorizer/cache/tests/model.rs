@@ -19,7 +19,7 @@ fn text(number: usize) -> Vec<u8> {
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let text = 0..90_usize;
-    let bytes = prop_oneof![4 => 0..600_usize, 2 => Just(500), 1 => 0..8000_usize, 1 => 4000..usize::MAX];
+    let bytes = prop_oneof![2 => 0..600_usize, 4 => 500..2000_usize, 2 => Just(1000), 1 => 4000..usize::MAX];
     let keep = (text.clone(), bytes).prop_map(|(text, bytes)| Step::Keep { text, bytes });
     vec(prop_oneof![2 => keep, 1 => text.prop_map(|text| Step::Find { text })], 1..400)
 }

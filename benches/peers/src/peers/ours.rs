@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use portcullis::{
-    Authorizer, AuthorizerBuilder, Issuer, KeySource, Requirement, RouteTable, Unlisted,
+    Authorizer, Issuer, KeySource, Requirement, RouteTable, Unlisted,
     middleware::AuthorizeLayer,
     status::{Revocation, Revocations, StatusAnswer, StatusQuestion, StatusSource, TokenStatus},
 };
@@ -51,7 +51,7 @@ pub(crate) async fn authorizer(fixture: &Fixture, mode: Mode) -> Result<Authoriz
         builder = builder.revocations(revocations);
     }
     if mode == Mode::Cold {
-        builder = without_memory(builder);
+        builder = builder.token_cache_bytes(0);
     }
     let authorizer = builder.build()?;
     authorizer.ready(Duration::from_secs(10)).await?;
@@ -61,20 +61,4 @@ pub(crate) async fn authorizer(fixture: &Fixture, mode: Mode) -> Result<Authoriz
 /// The layer with a fixed requirement, as the others have it.
 pub(crate) async fn layer(fixture: &Fixture, mode: Mode) -> Result<AuthorizeLayer, Failure> {
     Ok(AuthorizeLayer::require(authorizer(fixture, mode).await?, Requirement::scope(SCOPE))?)
-}
-
-/// Nothing is remembered.
-fn without_memory(builder: AuthorizerBuilder) -> AuthorizerBuilder {
-    builder.token_cache_bytes(0)
-}
-
-/// Until the crate has the method itself, which then comes first.
-trait NoMemoryYet {
-    fn token_cache_bytes(self, _: usize) -> Self;
-}
-
-impl NoMemoryYet for AuthorizerBuilder {
-    fn token_cache_bytes(self, _: usize) -> Self {
-        self
-    }
 }

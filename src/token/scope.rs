@@ -86,7 +86,7 @@ impl ScopeSet {
 
     /// The scopes, in the order of their bytes.
     pub fn iter(&self) -> impl Iterator<Item = &str> {
-        self.0.split(' ').filter(|scope| !scope.is_empty())
+        between_spaces(&self.0).filter(|scope| !scope.is_empty())
     }
 
     /// Those that both have.
@@ -116,12 +116,16 @@ impl ScopeSet {
     /// and control characters are not, for what would they delimit?
     pub(crate) fn from_delimited(text: &str) -> Result<Self, InvalidScope> {
         // As this set would be written, and as many servers do.
-        let is_one_of_ours =
-            text.split(' ').all(Scope::is_valid) && text.split(' ').is_sorted_by(|one, next| one < next);
+        let mut last = "";
+        let is_one_of_ours = between_spaces(text).all(|token| {
+            let is_next = last < token && Scope::is_valid(token);
+            last = token;
+            is_next
+        });
         if is_one_of_ours {
             return Ok(Self(text.into()));
         }
-        Self::of(text.split(' ').filter(|token| !token.is_empty()))
+        Self::of(between_spaces(text).filter(|token| !token.is_empty()))
     }
 
     /// The tokens of an array, of which none may hold a delimiter.
@@ -147,6 +151,17 @@ impl ScopeSet {
         tokens.dedup();
         Self(tokens.join(" ").into())
     }
+}
+
+/// Like `split(' ')`, whose search is made for longer texts.
+fn between_spaces(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = Some(text);
+    std::iter::from_fn(move || {
+        let text = rest?;
+        let end = text.bytes().position(|byte| byte == b' ').unwrap_or(text.len());
+        rest = text.get(end + 1..);
+        text.get(..end)
+    })
 }
 
 impl FromIterator<Scope> for ScopeSet {
@@ -187,6 +202,18 @@ mod tests {
         assert!(ScopeSet::from_list([""].into_iter()).is_err());
         assert_eq!(ScopeSet::from_delimited("a  b a ").unwrap().to_string(), "a b");
         assert!(ScopeSet::from_delimited("").unwrap().is_empty());
+    }
+
+    #[test]
+    fn however_a_claim_is_written_the_set_is_the_same_threat_8() {
+        for text in ["a b c", "c b a", "a b c ", " a b c", "a  b c", "a b b c", "b a b c", "a c b"] {
+            let set = ScopeSet::from_delimited(text).unwrap();
+            assert_eq!((set.to_string().as_str(), set.len()), ("a b c", 3), "{text:?}");
+            assert!(set.iter().eq(["a", "b", "c"]) && set.contains("b"), "{text:?}");
+        }
+        for text in ["a b\"", "a\tb", "\" a", "a \\b c", "a b\u{e9}"] {
+            assert!(ScopeSet::from_delimited(text).is_err(), "{text:?}");
+        }
     }
 
     #[test]

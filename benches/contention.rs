@@ -13,11 +13,11 @@ use std::{
 };
 
 use criterion::{Criterion, criterion_group};
+use http::{HeaderMap, header::AUTHORIZATION};
 use portcullis::{
     Algorithm, Authorizer, Decision, Input, Issuer, KeySource, Requirement, RouteTable, Unlisted,
     authorizer::Answers,
     clock::Now,
-    credential::{Bearer, DEFAULT_MAX_LEN},
     testing::{ManualClock, TestKey, TokenBuilder},
 };
 
@@ -27,7 +27,7 @@ const ISSUER: &str = "https://issuer.example";
 struct Warm {
     authorizer: Authorizer,
     requirement: Arc<Requirement>,
-    token: String,
+    headers: HeaderMap,
     now: Now,
 }
 
@@ -46,8 +46,10 @@ impl Warm {
             .client_id("a1b2c3d4-e5f6-7890-abcd-ef1234567890")
             .scopes(["agents:read", "agents:write", "tokens:read", "audit:read"])
             .build();
+        let headers = HeaderMap::from_iter([(AUTHORIZATION, format!("Bearer {token}").parse().unwrap())]);
         let now = authorizer.now();
-        let warm = Self { authorizer, requirement: Arc::new(Requirement::scope("agents:read")), token, now };
+        let requirement = authorizer.compile(Requirement::scope("agents:read")).unwrap();
+        let warm = Self { authorizer, requirement, headers, now };
         // Until it is in use.
         (0..16).for_each(|_| warm.decide());
         warm
@@ -55,7 +57,12 @@ impl Warm {
 
     /// Of a request to a route whose requirement all its requests share.
     fn input(&self) -> Input<'_> {
-        Input::new(Bearer::parse(black_box(self.token.as_bytes()), DEFAULT_MAX_LEN).map(Some), &self.requirement)
+        self.authorizer.input(black_box(&self.headers), &self.requirement)
+    }
+
+    /// Yes or no.
+    fn permits(&self) {
+        assert!(self.authorizer.permits(black_box(&self.input()), self.now));
     }
 
     /// The token is handed out.
@@ -68,7 +75,7 @@ impl Warm {
 /// A name, and what each thread does again and again.
 type Row = (&'static str, fn(&Warm));
 
-const ROWS: [Row; 1] = [("decide", Warm::decide)];
+const ROWS: [Row; 2] = [("yes or no", Warm::permits), ("the token handed out", Warm::decide)];
 
 fn contention(criterion: &mut Criterion) {
     let warm = Warm::new();

@@ -3,7 +3,7 @@
 //! `cargo bench --bench revocations` for a million of them; `cargo bench --bench revocations -- ratios` for ten million,
 //! as medians of interleaved rounds. Compare within one run; the machine's speed cancels out of the ratios.
 
-#![allow(missing_docs, clippy::unwrap_used, reason = "a benchmark")]
+#![allow(missing_docs, clippy::unwrap_used, clippy::disallowed_methods, reason = "a benchmark")]
 
 #[path = "revocations/ratios.rs"]
 mod ratios;

@@ -26,7 +26,7 @@ use std::{
 use arc_swap::Guard;
 use place::Places;
 use set::{Set, WAYS};
-use shard::{Book, Shard, Writer};
+use shard::{Book, LARGEST, Shard, Writer};
 
 /// What can be kept.
 pub(super) trait Kept {
@@ -96,6 +96,11 @@ impl<V: Kept> TokenCache<V> {
         if let Some((mut writer, set)) = self.writer(place.set) {
             writer.keep(set, place.tag, entry);
         }
+    }
+
+    /// Whether it is small enough to be kept.
+    pub(super) fn fits(&self, entry: &V) -> bool {
+        entry.bytes() <= self.room / LARGEST
     }
 
     /// How many entries there are.

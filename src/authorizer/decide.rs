@@ -40,11 +40,18 @@ impl Authorizer {
     /// A [`Need`] comes back only for what `answers` do not hold yet.
     #[must_use]
     pub fn decide(&self, input: &Input<'_>, answers: &Answers, now: Now) -> Decision {
-        match self.judge(input, &mut Held::from_inner(None), answers, now) {
-            Ok(pass) => Decision::Permit(pass.into_permit()),
-            Err(Stop::Reject(rejection)) => Decision::Reject(rejection),
-            Err(Stop::Need(need)) => Decision::Need(need),
+        let mut held = Held::from_inner(None);
+        let permit = match self.judge(input, &mut held, answers, now) {
+            Ok(pass) => pass.into_permit(),
+            Err(Stop::Reject(rejection)) => return Decision::Reject(rejection),
+            Err(Stop::Need(need)) => return Decision::Need(need),
+        };
+        if let Some(crowded) = held.as_deref().and_then(Verified::for_a_crowd)
+            && self.inner.verified.fits(&crowded)
+        {
+            self.inner.verified.keep(Arc::new(crowded));
         }
+        Decision::Permit(permit)
     }
 
     /// Whether [`decide`](Self::decide) permits it, as of `now` and with no answers: for whoever needs a yes or no, and not
@@ -152,14 +159,14 @@ impl Authorizer {
         let read = self.read(found, held, requirement, answers, now)?;
         let (position, presented, known) = match (read, held.as_deref()) {
             (Read::Verified, Some(known)) => {
-                (known.position, Presented::Jwt(&known.token, known.assent.as_ref()), Some(known))
+                (known.position, Presented::Jwt(known.token(), known.assent.as_ref()), Some(known))
             }
             (Read::Verified, None) => return Err(self.invalid(TokenError::Claims)),
             (Read::Opaque(position, bearer), _) => (position, Presented::Opaque(bearer.as_bytes()), None),
         };
         let Standing { token, renewal, assent } = self.stands(position, presented, requirement, answers, now)?;
         if let (Some(known), Some(assent)) = (known, assent) {
-            self.inner.verified.keep(Arc::new(known.with(assent)));
+            self.inner.verified.keep(Arc::new(known.with_assent(assent)));
         }
         let scopes = known.map(|known| known.scopes).filter(|_| self.inner.routes.shares_bits_with(requirement));
         let token =
@@ -179,9 +186,9 @@ impl Authorizer {
         *held = self.inner.verified.find(found.as_bytes());
         if let Some(known) = held.as_deref()
             && let Some(issuer) = self.inner.issuers.get(known.position)
-            && issuer.keys.generation(now.monotonic()) == known.token.key_generation()
+            && issuer.keys.generation(now.monotonic()) == known.token().key_generation()
         {
-            self.still_holds(&known.token, requirement, now)?;
+            self.still_holds(known.token(), requirement, now)?;
             return Ok(Read::Verified);
         }
         let bearer = found.bearer().map_err(|reason| self.malformed(reason))?;
@@ -206,7 +213,7 @@ impl Authorizer {
         }
         let token = self.verify(token, (position, issuer), requirement, answers, now)?;
         let scopes = self.inner.routes.bits(token.scopes());
-        let verified = Arc::new(Verified { token, position, scopes, assent: None });
+        let verified = Arc::new(Verified::new(token, position, scopes));
         self.inner.verified.keep(Arc::clone(&verified));
         *held = Held::from_inner(Some(verified));
         Ok(Read::Verified)

@@ -1,23 +1,50 @@
 //! A verified token as it is kept: whose it is, and what its issuer was last heard to say of it.
 
+use std::sync::Arc;
+
 use super::cache::Kept;
 use crate::{policy::ScopeBits, status::Assent, token::VerifiedToken};
 
 /// Nothing of it is believed for longer than whoever said it does: not the keys, not the clock, not the issuer.
 pub(super) struct Verified {
-    pub(super) token: VerifiedToken,
+    token: VerifiedToken,
     /// The position of its issuer.
     pub(super) position: usize,
     /// Its scopes in the bits of the route table.
     pub(super) scopes: ScopeBits,
     /// None before the issuer was asked, and where nobody asks it.
     pub(super) assent: Option<Assent>,
+    /// None before it was in several hands at once: threads that count the holders of one token wait for each other.
+    copies: Option<Arc<[VerifiedToken; COPIES]>>,
 }
 
+/// From so many holders at a time on, the cache among them, a token gets copies.
+const CROWD: usize = 3;
+const COPIES: usize = 8;
+
 impl Verified {
+    pub(super) const fn new(token: VerifiedToken, position: usize, scopes: ScopeBits) -> Self {
+        Self { token, position, scopes, assent: None, copies: None }
+    }
+
+    /// The token; of one in many hands, a copy that other threads rather leave alone.
+    pub(super) fn token(&self) -> &VerifiedToken {
+        let copy = self.copies.as_ref().and_then(|copies| copies.get(place_of_this_thread() % COPIES));
+        copy.unwrap_or(&self.token)
+    }
+
     /// The same with what its issuer was heard to say since.
-    pub(super) fn with(&self, assent: Assent) -> Self {
-        Self { token: self.token.clone(), assent: Some(assent), ..*self }
+    pub(super) fn with_assent(&self, assent: Assent) -> Self {
+        Self { token: self.token.clone(), assent: Some(assent), copies: self.copies.clone(), ..*self }
+    }
+
+    /// The same with copies, where it is in so many hands that it should have some.
+    pub(super) fn for_a_crowd(&self) -> Option<Self> {
+        let is_crowded = self.copies.is_none() && self.token.holders() >= CROWD;
+        is_crowded.then(|| {
+            let copies = Some(Arc::new(std::array::from_fn(|_| self.token.copy())));
+            Self { token: self.token.clone(), assent: self.assent.clone(), copies, ..*self }
+        })
     }
 }
 
@@ -27,6 +54,13 @@ impl Kept for Verified {
     }
 
     fn bytes(&self) -> usize {
-        size_of::<Self>() + self.token.memory()
+        let tokens = if self.copies.is_some() { COPIES + 1 } else { 1 };
+        size_of::<Self>() + tokens * self.token.memory()
     }
+}
+
+/// A number that threads seldom share: where their stacks are, which are 2 MiB apart at least.
+fn place_of_this_thread() -> usize {
+    let here = 0_u8;
+    std::ptr::from_ref(&here).addr() >> 21
 }

@@ -135,16 +135,28 @@ impl VerifiedToken {
     pub(crate) fn narrowed_to(&self, scopes: &ScopeSet) -> Self {
         let inner = &*self.0;
         let left = inner.scopes.intersection(scopes);
-        if left == inner.scopes {
-            return self.clone();
-        }
+        if left == inner.scopes { self.clone() } else { self.with_scopes(left) }
+    }
+
+    /// The same token once more, so that who holds one and who holds the other do not count in the same place.
+    pub(crate) fn copy(&self) -> Self {
+        self.with_scopes(self.0.scopes.clone())
+    }
+
+    fn with_scopes(&self, scopes: ScopeSet) -> Self {
+        let inner = &*self.0;
         Self(Arc::new(Inner {
             rules: Arc::clone(&inner.rules),
             unrevoked_as_of: AtomicU64::new(0),
-            scopes: left,
+            scopes,
             texts: inner.texts.clone(),
             ..*inner
         }))
+    }
+
+    /// How many hold it at the moment, this one included.
+    pub(crate) fn holders(&self) -> usize {
+        Arc::strong_count(&self.0)
     }
 
     /// `iss`: who issued it (RFC 7519 §4.1.1).

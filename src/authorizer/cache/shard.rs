@@ -8,7 +8,7 @@ use super::{
 };
 
 /// An entry may take this part of its shard's room.
-const LARGEST: usize = 8;
+pub(super) const LARGEST: usize = 8;
 /// How many places an insertion looks at for room. What finds none is not kept, but has taken credit away from all that it
 /// saw, so that one of the next will be.
 const MAX_PASSED: usize = 512;

@@ -143,3 +143,43 @@ async fn yes_or_no_is_what_a_decision_says() {
     }
     assert!(yes >= 8 && no >= 12, "{yes} and {no}");
 }
+
+#[tokio::test]
+async fn a_token_in_many_hands_is_the_same_in_all_of_them_threat_14() {
+    let revocations = Revocations::new();
+    let world = World::with(|issuer| issuer, |builder| builder.revocations(revocations.clone())).await;
+    let text = good(&world).claim("jti", "hot").scopes(["read"]).build();
+    let (headers, requirement) = (bearer(&text), world.authorizer.compile(Requirement::scope("read")).unwrap());
+    let decide = || {
+        let input = world.authorizer.input(&headers, &requirement);
+        match world.authorizer.decide(&input, &Answers::default(), world.clock.now()) {
+            Decision::Permit(permit) => Some(permit.into_token().unwrap()),
+            _ => None,
+        }
+    };
+    let bytes = || {
+        let text = format!("{:?}", world.authorizer);
+        let (_, bytes) = text.split_once("bytes: ").unwrap();
+        bytes.split([',', ' ', '}']).next().unwrap().trim().parse::<usize>().unwrap()
+    };
+    judge(&world, &text).await.unwrap();
+    let alone = bytes();
+    let held: Vec<_> = (0..4).map(|_| decide().unwrap()).collect();
+    assert!(bytes() > alone + 4 * text.len(), "it has copies, and they are counted");
+    assert_eq!(kept(&world), "1");
+    let from_threads = |expected: bool| {
+        std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..12).map(|_| scope.spawn(decide)).collect();
+            for token in threads.into_iter().map(|thread| thread.join().unwrap()) {
+                assert_eq!(token.is_some(), expected);
+                if let Some(token) = token {
+                    assert_eq!((token.token_id(), token.scopes()), (held[0].token_id(), held[0].scopes()));
+                    assert_eq!(token.claims_as::<serde_json::Value>().unwrap()["jti"], "hot");
+                }
+            }
+        });
+    };
+    from_threads(true);
+    revocations.revoke(Revocation::token_id(Some("https://issuer.test"), "hot"));
+    from_threads(false);
+}

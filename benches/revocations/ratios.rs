@@ -1,5 +1,7 @@
 //! Ten million revocations → what a look costs beside a set's; by two threads at once, and while many are revoked.
 
+#![allow(clippy::disallowed_methods, reason = "measures time")]
+
 use std::{
     hint::black_box,
     sync::{

@@ -22,12 +22,6 @@ use super::{Revocation, RevocationTarget, entry::Kind};
 pub(super) struct Fingerprint([u8; 16]);
 
 impl Fingerprint {
-    /// One that nobody would ever come upon.
-    #[cfg(test)]
-    pub(super) const fn contrived(bytes: [u8; 16]) -> Self {
-        Self(bytes)
-    }
-
     /// Which of 256 shards it belongs to.
     pub(super) fn shard(&self) -> usize {
         let [shard, ..] = self.0;
@@ -126,6 +120,13 @@ mod tests {
     use std::collections::HashMap;
 
     use super::*;
+
+    impl Fingerprint {
+        /// One that nobody would ever come upon.
+        pub(in crate::status::revocations) const fn contrived(bytes: [u8; 16]) -> Self {
+            Self(bytes)
+        }
+    }
 
     /// Ways to cut one text into an issuer and a name, as every kind, and with no issuer at all.
     #[test]

@@ -2,6 +2,8 @@
 //!
 //! `cargo run --release --manifest-path benches/peers/Cargo.toml -- --help` says what can be run.
 
+#![allow(clippy::disallowed_methods, reason = "the crate's rules about time and tasks do not bind its measurements")]
+
 use std::{
     path::{Path, PathBuf},
     process::ExitCode,

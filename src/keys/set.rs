@@ -207,3 +207,39 @@ impl KeySet {
         self.keys().iter().any(|key| key.key_id() == Some(key_id))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::TestKey;
+
+    #[test]
+    fn a_name_finds_the_keys_of_that_name_then_those_without_threat_6() {
+        let jwk = TestKey::generate(Algorithm::ES256, "a").jwk();
+        let named = |name: Option<&str>| {
+            let mut jwk = jwk.clone();
+            jwk["kid"] = name.into();
+            jwk
+        };
+        let other = TestKey::generate(Algorithm::ES256, "b").jwk();
+        let set =
+            |keys: &[Value]| KeySet::from_json(serde_json::json!({ "keys": keys }).to_string().as_bytes()).unwrap();
+        let tried = |set: &KeySet, name: Option<&str>| {
+            let count = std::cell::Cell::new(0);
+            let found = set.find(name, Algorithm::ES256, |_| {
+                count.set(count.get() + 1);
+                false
+            });
+            (found, count.get())
+        };
+        let (both, unnamed) = (set(&[named(Some("a")), other.clone()]), set(&[named(None), other]));
+        assert_eq!(tried(&both, Some("a")), (KeyMatch::Refuted, 1));
+        assert_eq!(tried(&both, Some("c")), (KeyMatch::Unknown, 0));
+        assert_eq!(tried(&both, None), (KeyMatch::Refuted, 2));
+        assert_eq!(tried(&unnamed, Some("b")), (KeyMatch::Refuted, 2));
+        assert_eq!(tried(&unnamed, Some("c")), (KeyMatch::Unknown, 1), "worth a try, and says nothing about the name");
+        assert_eq!(unnamed.find(Some("c"), Algorithm::ES256, |_| true), KeyMatch::Verified);
+        assert_eq!(tried(&unnamed, None), (KeyMatch::Refuted, 2));
+        assert_eq!(both.find(Some("a"), Algorithm::RS256, |_| true), KeyMatch::OtherAlgorithm);
+    }
+}

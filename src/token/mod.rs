@@ -99,3 +99,6 @@ pub(crate) enum SignatureError {
     /// No key could help.
     Token(TokenError),
 }
+
+#[cfg(test)]
+mod tests;

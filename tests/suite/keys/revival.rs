@@ -94,6 +94,8 @@ fn a_runtime_for_each_call_does_not_lift_the_cooldown_threat_18() {
 fn a_refresher_that_ended_is_started_again_by_tokens_that_pass_threat_19() {
     let (clock, issuer, authorizer) = outliving_its_runtime();
     let stolen = issuer.token().build();
+    // Seen before, so that its signature need not be checked again.
+    assert_eq!(runtime().block_on(ask(authorizer.clone(), stolen.clone())), Ok(()));
     let old = issuer.current_key();
     issuer.rotate();
     issuer.retire(old.key_id());

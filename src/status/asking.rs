@@ -172,7 +172,7 @@ impl Shared {
         question: &StatusQuestion,
         timeout: Duration,
     ) -> Result<Arc<Word>, StatusError> {
-        let of = if question.is_opaque() { Of::Opaque } else { Of::Verified };
+        let of = question.verified().map_or(Of::Opaque, |token| Of::Verified(token.expires_at()));
         let asked_at = self.clock.now().monotonic();
         let asking = caught(async { self.source.ask(question).await });
         let answer = tokio::select! {

@@ -11,7 +11,7 @@ use super::{
     StatusPolicy,
     verdict::{Verdict, Word},
 };
-use crate::crypto::Sha256;
+use crate::{clock::UnixTime, crypto::Sha256};
 
 /// What answers are known by: a digest of the whole token and of who was asked by whom.
 ///
@@ -39,8 +39,8 @@ impl KeyMaker {
 /// What a word is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Of {
-    /// A token whose signature holds.
-    Verified,
+    /// A token whose signature holds, and which ends then.
+    Verified(Option<UnixTime>),
     /// A text that anybody may have made up.
     Opaque,
 }
@@ -90,13 +90,13 @@ impl Memory {
         if !matches!(word.verdict, Verdict::Undecided) {
             other.invalidate(&key);
         }
-        let is_adverse = match &word.verdict {
-            Verdict::Withdrawn(_) => true,
-            Verdict::Stands { scopes } => scopes.is_some(),
-            Verdict::Described(_) | Verdict::Undecided => false,
+        let is_adverse = match (&word.verdict, of) {
+            (Verdict::Withdrawn(_), Of::Verified(_)) => true,
+            (Verdict::Stands { scopes }, Of::Verified(end)) => scopes.is_some() || word.until != end,
+            (_, Of::Opaque) | (Verdict::Described(_) | Verdict::Undecided, _) => false,
         };
         room.insert(key, word);
-        if is_adverse && of == Of::Verified {
+        if is_adverse {
             // Only now: whoever has read this much has also read the word.
             self.revision.fetch_add(1, Ordering::Release);
         }
@@ -165,11 +165,11 @@ mod tests {
         for number in 0..100_000_u32 {
             let narrowed = word(Verdict::Stands { scopes: Some(Arc::clone(&scopes)) }, SECOND);
             memory.remember(
-                Of::Verified,
+                Of::Verified(None),
                 keys.key(&number.to_be_bytes()),
                 if number % 2 == 0 { narrowed } else { good(SECOND) },
             );
-            memory.remember(Of::Verified, keys.key(format!("junk {number}").as_bytes()), bad(SECOND));
+            memory.remember(Of::Verified(None), keys.key(format!("junk {number}").as_bytes()), bad(SECOND));
         }
         settle(&memory);
         for (room, bytes) in [(&memory.good, 1_000_000), (&memory.bad, 125_000)] {
@@ -182,9 +182,9 @@ mod tests {
     #[test]
     fn words_on_bad_tokens_have_a_room_of_their_own_threat_21() {
         let (memory, keys) = (memory(100_000), KeyMaker::new(None, ""));
-        memory.remember(Of::Verified, keys.key(b"good"), good(SECOND));
+        memory.remember(Of::Verified(None), keys.key(b"good"), good(SECOND));
         for number in 0..10_000_u32 {
-            memory.remember(Of::Verified, keys.key(&number.to_be_bytes()), bad(SECOND));
+            memory.remember(Of::Verified(None), keys.key(&number.to_be_bytes()), bad(SECOND));
         }
         settle(&memory);
         assert_eq!(memory.good.entry_count(), 1);
@@ -195,16 +195,16 @@ mod tests {
     fn the_latest_question_has_the_last_word_threat_15() {
         let (memory, key) = (memory(100_000), KeyMaker::new(None, "").key(b"token"));
         let known = |memory: &Memory| (memory.good(&key).is_some(), memory.bad(&key).is_some());
-        memory.remember(Of::Verified, key, bad(2 * SECOND));
-        memory.remember(Of::Verified, key, good(SECOND));
+        memory.remember(Of::Verified(None), key, bad(2 * SECOND));
+        memory.remember(Of::Verified(None), key, good(SECOND));
         assert_eq!(known(&memory), (false, true), "it was asked before");
-        memory.remember(Of::Verified, key, good(3 * SECOND));
+        memory.remember(Of::Verified(None), key, good(3 * SECOND));
         assert_eq!(known(&memory), (true, false));
-        memory.remember(Of::Verified, key, bad(2 * SECOND));
+        memory.remember(Of::Verified(None), key, bad(2 * SECOND));
         assert_eq!(known(&memory), (true, false), "it was asked before");
-        memory.remember(Of::Verified, key, word(Verdict::Undecided, 4 * SECOND));
+        memory.remember(Of::Verified(None), key, word(Verdict::Undecided, 4 * SECOND));
         assert_eq!(known(&memory), (true, true), "a silence takes nothing back");
-        memory.remember(Of::Verified, key, bad(5 * SECOND));
+        memory.remember(Of::Verified(None), key, bad(5 * SECOND));
         assert_eq!(known(&memory), (false, true));
     }
 
@@ -234,12 +234,12 @@ mod tests {
                     settle(&memory);
                     if memory.good(&key).is_none() {
                         asked_again += u32::from(round > 0);
-                        memory.remember(Of::Verified, key, good(SECOND));
+                        memory.remember(Of::Verified(None), key, good(SECOND));
                     }
                 }
             }
             for number in 0..ROOM / 2 {
-                memory.remember(Of::Verified, keys.key(format!("{day}, once {number}").as_bytes()), good(SECOND));
+                memory.remember(Of::Verified(None), keys.key(format!("{day}, once {number}").as_bytes()), good(SECOND));
             }
             assert_eq!(asked_again, 0, "{day}");
         }

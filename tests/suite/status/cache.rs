@@ -89,6 +89,26 @@ async fn an_answer_does_not_outlive_the_token_threat_14() {
 }
 
 #[tokio::test]
+async fn an_end_that_was_heard_of_since_counts_on_every_route_threat_14() {
+    let source = Scripted::new(Says::Active);
+    let world = world(&source, StatusPolicy::default()).await;
+    let token = world.issuer.token().build();
+    for _ in 0..3 {
+        assert!(verdict(&world, &token, ANY()).await.is_ok());
+    }
+    let end = world.clock.now().wall().as_secs() + 5;
+    source.say(Says::Describes(json!({ "active": true, "exp": end })));
+    assert!(verdict(&world, &token, ANY().status_on_every_request()).await.is_ok());
+    assert_eq!(source.asked(), 2);
+    source.say(Says::Inactive);
+    world.advance(4 * SECOND).await;
+    assert!(verdict(&world, &token, ANY()).await.is_ok());
+    world.advance(SECOND).await;
+    assert_eq!(verdict(&world, &token, ANY()).await.unwrap_err(), RejectionKind::InvalidToken);
+    assert_eq!(source.asked(), 3);
+}
+
+#[tokio::test]
 async fn a_hot_token_never_waits() {
     let source = Scripted::new(Says::Active);
     let world = world(&source, StatusPolicy::default()).await;

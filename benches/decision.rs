@@ -47,11 +47,12 @@ fn builder(key: &TestKey, clock: &ManualClock) -> TokenBuilder {
     }
 }
 
-/// Trusts that one key.
+/// Trusts that one key, and keeps no token.
 fn authorizer(key: &TestKey, clock: &ManualClock) -> Authorizer {
     Authorizer::builder()
         .issuer(Issuer::with_keys(ISSUER, KeySource::json(key.jwk().to_string())).audience(TokenBuilder::AUDIENCE))
         .routes(RouteTable::builder().otherwise(Unlisted::Deny).unwrap())
+        .token_cache_bytes(0)
         .clock(clock.clone())
         .build()
         .unwrap()

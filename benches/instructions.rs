@@ -60,7 +60,9 @@ fn measure<T>(mut prepare: impl FnMut(u64) -> T, mut operation: impl FnMut(T)) {
 
 struct World {
     authorizer: Authorizer,
+    /// Each build is another token.
     tokens: TokenBuilder,
+    token: String,
 }
 
 impl World {
@@ -88,13 +90,12 @@ impl World {
             .subject("a1b2c3d4-e5f6-7890-abcd-ef1234567890")
             .client_id("a1b2c3d4-e5f6-7890-abcd-ef1234567890")
             .scopes(["agents:read", "agents:write", "tokens:read", "audit:read"]);
-        Self { authorizer: builder.build().unwrap(), tokens }
+        Self { authorizer: builder.build().unwrap(), token: tokens.build(), tokens }
     }
 
     /// The headers of a request with a token that the authorizer has seen, and whose status it knows.
     fn seen(&self, requirement: &Arc<Requirement>) -> HeaderMap {
-        let headers =
-            HeaderMap::from_iter([(AUTHORIZATION, format!("Bearer {}", self.tokens.build()).parse().unwrap())]);
+        let headers = HeaderMap::from_iter([(AUTHORIZATION, format!("Bearer {}", self.token).parse().unwrap())]);
         block_on(self.authorizer.authorize(&self.authorizer.input(&headers, requirement))).unwrap();
         headers
     }
@@ -186,10 +187,10 @@ const SCENARIOS: &[(&str, Scenario)] = &[
     ("yes or no, with status and revocations", |_, world| world.verdicts()),
     ("decision", |world, _| world.decisions()),
     ("decision, with status and revocations", |_, world| world.decisions()),
-    ("request", |world, _| world.requests(200, "GET /agents/7", &[Some(world.tokens.build())])),
+    ("request", |world, _| world.requests(200, "GET /agents/7", &[Some(world.token.clone())])),
     ("request, with status and revocations", |_, world| {
         world.seen(&world.requirement());
-        world.requests(200, "GET /agents/7", &[Some(world.tokens.build())]);
+        world.requests(200, "GET /agents/7", &[Some(world.token.clone())]);
     }),
     ("request, token never seen before, without the signature", |world, _| {
         let token = |number: u64| Some(world.tokens.clone().claim("jti", format!("new-{number:04}")).build());
@@ -209,7 +210,7 @@ const SCENARIOS: &[(&str, Scenario)] = &[
         world.requests(401, "GET /agents/7", &[Some(world.tokens.clone().key_id("unknown").build())]);
     }),
     ("refused: lacks a scope", |world, _| {
-        world.requests(403, "POST /agents/7", &[Some(world.tokens.build())]);
+        world.requests(403, "POST /agents/7", &[Some(world.token.clone())]);
     }),
     ("refused: unlisted route", |world, _| world.requests(403, "GET /nowhere", &[None])),
 ];

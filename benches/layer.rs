@@ -15,7 +15,7 @@ use std::{
 
 use axum::body::Body;
 use criterion::{Criterion, criterion_group};
-use http::{HeaderValue, Request, Response, Uri, header::AUTHORIZATION};
+use http::{HeaderMap, HeaderValue, Request, Response, Uri, header::AUTHORIZATION};
 use portcullis::{
     Algorithm, AuthorizeLayer, Authorizer, Issuer, KeySource, Requirement, RouteTable, Unlisted,
     clock::UnixTime,
@@ -112,6 +112,18 @@ where
     })
 }
 
+/// The decision alone, on a credential that was found: neither the time is read, nor the token handed out.
+fn deciding(authorizer: &Authorizer, token: &str) -> Ask {
+    let authorization = HeaderValue::try_from(format!("Bearer {token}")).unwrap();
+    // For as long as the program runs, so that the credential may be borrowed from it.
+    let headers: &HeaderMap = Box::leak(Box::new(HeaderMap::from_iter([(AUTHORIZATION, authorization)])));
+    let requirement = Box::leak(Box::new(authorizer.compile(Requirement::scope(SCOPE)).unwrap()));
+    let (authorizer, now) = (authorizer.clone(), authorizer.now());
+    Handle::current().block_on(authorizer.authorize(&authorizer.input(headers, requirement))).unwrap();
+    let input = authorizer.input(headers, requirement);
+    Box::new(move || if authorizer.permits(black_box(&input), now) { 200 } else { 401 })
+}
+
 /// Everybody, with the status that each has to answer with. The first is the one that others are compared with.
 fn everybody() -> Vec<(&'static str, u16, Ask)> {
     let key = TestKey::shared(Algorithm::RS256).with_key_id("2026-11-22-rs256");
@@ -120,6 +132,7 @@ fn everybody() -> Vec<(&'static str, u16, Ask)> {
     let long_ago = UnixTime::from_secs(1_500_000_000);
     let expired = token(&key).issued_at(long_ago).expires_at(long_ago).build();
     let foreign = token(&key).claim("iss", "https://foreign.example").build();
+    let unknown = token(&key).key_id("2026-11-22-none").build();
     #[allow(deprecated, reason = "it stands for the least that a check of a header can cost, not for a way to do it")]
     let bearer = ValidateRequestHeaderLayer::bearer(&good);
     let (plain, watched) = (authorizer(&key, false), authorizer(&key, true));
@@ -134,11 +147,14 @@ fn everybody() -> Vec<(&'static str, u16, Ask)> {
         ("warm, fixed requirement", 200, asking(required(&plain), Some(&good))),
         ("warm, table by path", 200, asking(by_path, Some(&good))),
         ("warm, status and revocations on", 200, asking(required(&watched), Some(&good))),
+        ("the decision alone", 200, deciding(&plain, &good)),
+        ("with status and revocations on", 200, deciding(&watched, &good)),
         ("static bearer refuses", 401, asking(bearer.layer(service_fn(answer)), Some(&expired))),
         ("refused: no token", 401, refused(None)),
         ("refused: not a JWT", 401, refused(Some("not.a-jwt"))),
         ("refused: expired", 401, refused(Some(&expired))),
         ("refused: foreign issuer", 401, refused(Some(&foreign))),
+        ("refused: unknown key", 401, refused(Some(&unknown))),
     ]
 }
 

@@ -24,8 +24,12 @@ impl Scope {
 
     /// Whether `text` is one scope token.
     fn is_valid(text: &str) -> bool {
-        !text.is_empty() && text.bytes().all(|byte| matches!(byte, 0x21 | 0x23..=0x5b | 0x5d..=0x7e))
+        !text.is_empty() && text.bytes().all(is_of_scope)
     }
+}
+
+const fn is_of_scope(byte: u8) -> bool {
+    matches!(byte, 0x21 | 0x23..=0x5b | 0x5d..=0x7e)
 }
 
 impl FromStr for Scope {
@@ -115,17 +119,15 @@ impl ScopeSet {
     /// The tokens of a space-delimited text. Runs of spaces are forgiven, as servers write them; other white space
     /// and control characters are not, for what would they delimit?
     pub(crate) fn from_delimited(text: &str) -> Result<Self, InvalidScope> {
+        let tokens = || between_spaces(text).filter(|token| !token.is_empty());
+        // All bytes at once: of single tokens, many would have to be begun.
+        if !text.bytes().fold(true, |all, byte| all & (byte == b' ' || is_of_scope(byte))) {
+            return Self::of(tokens());
+        }
         // As this set would be written, and as many servers do.
         let mut last = "";
-        let is_one_of_ours = between_spaces(text).all(|token| {
-            let is_next = last < token && Scope::is_valid(token);
-            last = token;
-            is_next
-        });
-        if is_one_of_ours {
-            return Ok(Self(text.into()));
-        }
-        Self::of(between_spaces(text).filter(|token| !token.is_empty()))
+        let is_one_of_ours = between_spaces(text).all(|token| std::mem::replace(&mut last, token) < token);
+        Ok(if is_one_of_ours { Self(text.into()) } else { Self::sorted(tokens().collect()) })
     }
 
     /// The tokens of an array, of which none may hold a delimiter.

@@ -10,6 +10,7 @@ mod limits;
 mod scopes;
 mod seen;
 mod time;
+mod twins;
 
 use std::{error::Error, sync::Arc};
 

@@ -89,6 +89,11 @@ fn answered(layer: &AuthorizeLayer, request: Request<()>) -> (u16, usize, Extens
 }
 
 fn authorizer() -> (Authorizer, TokenBuilder) {
+    with_room(1024 * 1024)
+}
+
+/// One that keeps verified tokens in so many bytes.
+fn with_room(bytes: usize) -> (Authorizer, TokenBuilder) {
     let key = TestKey::generate(Algorithm::ES256, "key");
     let clock = ManualClock::new();
     let authorizer = Authorizer::builder()
@@ -103,10 +108,20 @@ fn authorizer() -> (Authorizer, TokenBuilder) {
                 .otherwise(Unlisted::Deny)
                 .unwrap(),
         )
+        .token_cache_bytes(bytes)
         .clock(clock.clone())
         .build()
         .unwrap();
     (authorizer, TokenBuilder::new("https://idp.example", &key, clock.now().wall()))
+}
+
+#[test]
+fn a_token_in_many_hands_costs_no_more_where_its_copies_find_no_room() {
+    let (authorizer, tokens) = with_room(32 * 1024);
+    let layer = AuthorizeLayer::by_raw_path(authorizer);
+    let token = tokens.scopes(["read"]).build();
+    let held: Vec<Extensions> = (0..4).map(|_| answered(&layer, get("/agents/7", Some(&token))).2).collect();
+    assert_eq!(answered(&layer, get("/agents/7", Some(&token))).1, 3, "while {} hold it", held.len());
 }
 
 fn get(path: &str, token: Option<&str>) -> Request<()> {
@@ -124,8 +139,9 @@ fn a_request_whose_token_was_seen_costs_no_more_than_handing_it_on() {
     let (authorizer, tokens) = authorizer();
     let token = tokens.scopes(["read"]).build();
     let layer = AuthorizeLayer::by_raw_path(authorizer.clone());
-    let (_, _, extensions) = answered(&layer, get("/agents/7", Some(&token)));
-    let seen = extensions.get::<AccessToken>().unwrap().clone();
+    let (_, _, mut extensions) = answered(&layer, get("/agents/7", Some(&token)));
+    // Nobody has it in hand any more when it comes again.
+    let seen = extensions.remove::<AccessToken>().unwrap();
     let (handing_on, _) = counted(|| Extensions::new().insert(seen));
 
     let (status, count, _) = answered(&layer, get("/agents/7", Some(&token)));

@@ -98,9 +98,9 @@ impl<V: Kept> TokenCache<V> {
         }
     }
 
-    /// Whether it is small enough to be kept.
-    pub(super) fn fits(&self, entry: &V) -> bool {
-        entry.bytes() <= self.room / LARGEST
+    /// How many bytes an entry may take; larger ones are not kept.
+    pub(super) const fn largest(&self) -> usize {
+        self.room / LARGEST
     }
 
     /// How many entries there are.

@@ -41,13 +41,13 @@ impl Authorizer {
     #[must_use]
     pub fn decide(&self, input: &Input<'_>, answers: &Answers, now: Now) -> Decision {
         let mut held = Held::from_inner(None);
-        let permit = match self.judge(input, &mut held, answers, now) {
-            Ok(pass) => pass.into_permit(),
+        let (is_replaced, permit) = match self.judge(input, &mut held, answers, now) {
+            Ok(pass) => (pass.is_replaced, pass.into_permit()),
             Err(Stop::Reject(rejection)) => return Decision::Reject(rejection),
             Err(Stop::Need(need)) => return Decision::Need(need),
         };
-        if let Some(crowded) = held.as_deref().and_then(Verified::for_a_crowd)
-            && self.inner.verified.fits(&crowded)
+        if !is_replaced
+            && let Some(crowded) = held.as_deref().and_then(|known| known.for_a_crowd(self.inner.verified.largest()))
         {
             self.inner.verified.keep(Arc::new(crowded));
         }
@@ -165,13 +165,15 @@ impl Authorizer {
             (Read::Opaque(position, bearer), _) => (position, Presented::Opaque(bearer.as_bytes()), None),
         };
         let Standing { token, renewal, assent } = self.stands(position, presented, requirement, answers, now)?;
-        if let (Some(known), Some(assent)) = (known, assent) {
-            self.inner.verified.keep(Arc::new(known.with_assent(assent)));
+        let replacement = known.zip(assent).map(|(known, assent)| Arc::new(known.with_assent(assent)));
+        let is_replaced = replacement.is_some();
+        if let Some(replacement) = replacement {
+            self.inner.verified.keep(replacement);
         }
         let scopes = known.map(|known| known.scopes).filter(|_| self.inner.routes.shares_bits_with(requirement));
         let token =
             Sufficient::check(token, scopes, requirement).map_err(|refusal| self.insufficient(refusal, requirement))?;
-        Ok(Pass { token: Some(token), renewal: renewal.map(|question| Box::new((position, question))) })
+        Ok(Pass { token: Some(token), renewal: renewal.map(|question| Box::new((position, question))), is_replaced })
     }
 
     /// Reads a credential; where it is a token that can be verified here, `held` holds it afterwards.

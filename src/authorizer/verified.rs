@@ -38,13 +38,18 @@ impl Verified {
         Self { token: self.token.clone(), assent: Some(assent), copies: self.copies.clone(), ..*self }
     }
 
-    /// The same with copies, where it is in so many hands that it should have some.
-    pub(super) fn for_a_crowd(&self) -> Option<Self> {
+    /// The same with copies, where it is in so many hands that it should have some, and takes no more than `most` bytes
+    /// with them.
+    pub(super) fn for_a_crowd(&self, most: usize) -> Option<Self> {
         let is_crowded = self.copies.is_none() && self.token.holders() >= CROWD;
-        is_crowded.then(|| {
+        (is_crowded && self.bytes_of(COPIES + 1) <= most).then(|| {
             let copies = Some(Arc::new(std::array::from_fn(|_| self.token.copy())));
             Self { token: self.token.clone(), assent: self.assent.clone(), copies, ..*self }
         })
+    }
+
+    fn bytes_of(&self, tokens: usize) -> usize {
+        size_of::<Self>() + tokens * self.token.memory()
     }
 }
 
@@ -54,8 +59,7 @@ impl Kept for Verified {
     }
 
     fn bytes(&self) -> usize {
-        let tokens = if self.copies.is_some() { COPIES + 1 } else { 1 };
-        size_of::<Self>() + tokens * self.token.memory()
+        self.bytes_of(if self.copies.is_some() { COPIES + 1 } else { 1 })
     }
 }
 

@@ -50,9 +50,10 @@ pub struct StatusQuestion {
 }
 
 impl StatusQuestion {
-    /// About a JWT whose signature and claims hold.
+    /// About a JWT whose signature and claims hold. It has its own, so that whoever asks does not count among those in
+    /// whose hands the token is.
     pub(crate) fn about(token: &VerifiedToken) -> Self {
-        Self { text: ascii(token.text()), verified: Some(token.clone()) }
+        Self { text: ascii(token.text()), verified: Some(token.copy()) }
     }
 
     /// About an opaque token, of which nothing is known.

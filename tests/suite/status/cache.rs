@@ -129,6 +129,27 @@ async fn a_hot_token_never_waits() {
 }
 
 #[tokio::test]
+async fn asking_about_a_token_is_no_crowd_around_it_threat_21() {
+    let source = Scripted::new(Says::Active);
+    let world = world(&source, StatusPolicy::default()).await;
+    let token = world.issuer.token().expires_in(Duration::from_secs(7200)).build();
+    let kept = || format!("{:?}", world.authorizer).split_once("verified: ").unwrap().1.to_owned();
+    assert!(verdict(&world, &token, ANY()).await.is_ok());
+    let before = kept();
+    for _ in 0..100 {
+        source.hold();
+        assert!(verdict(&world, &token, ANY()).await.is_ok());
+        // Also while a question about it is under way.
+        world.clock.settle().await;
+        assert!(verdict(&world, &token, ANY()).await.is_ok());
+        source.release();
+        world.advance(SECOND).await;
+    }
+    assert!(source.asked() > 2, "it was asked about again");
+    assert_eq!(kept(), before, "one client after the other needs no copies");
+}
+
+#[tokio::test]
 async fn scopes_that_the_issuer_took_back_are_gone() {
     let source = Scripted::new(Says::Describes(json!({ "active": true, "scope": "read" })));
     let world = world(&source, StatusPolicy::default()).await;

@@ -1,6 +1,9 @@
 //! A verified token as it is kept: whose it is, and what its issuer was last heard to say of it.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
 
 use super::cache::Kept;
 use crate::{policy::ScopeBits, status::Assent, token::VerifiedToken};
@@ -29,7 +32,7 @@ impl Verified {
 
     /// The token; of one in many hands, a copy that other threads rather leave alone.
     pub(super) fn token(&self) -> &VerifiedToken {
-        let copy = self.copies.as_ref().and_then(|copies| copies.get(place_of_this_thread() % COPIES));
+        let copy = self.copies.as_ref().and_then(|copies| copies.get(number_of_this_thread() % COPIES));
         copy.unwrap_or(&self.token)
     }
 
@@ -63,8 +66,9 @@ impl Kept for Verified {
     }
 }
 
-/// A number that threads seldom share: where their stacks are, which are 2 MiB apart at least.
-fn place_of_this_thread() -> usize {
-    let here = 0_u8;
-    std::ptr::from_ref(&here).addr() >> 21
+/// Each thread has a number of its own, in the order in which they come here.
+fn number_of_this_thread() -> usize {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    thread_local!(static NUMBER: usize = NEXT.fetch_add(1, Ordering::Relaxed));
+    NUMBER.with(|number| *number)
 }

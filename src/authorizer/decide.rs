@@ -165,10 +165,10 @@ impl Authorizer {
             (Read::Opaque(position, bearer), _) => (position, Presented::Opaque(bearer.as_bytes()), None),
         };
         let Standing { token, renewal, assent } = self.stands(position, presented, requirement, answers, now)?;
-        let replacement = known.zip(assent).map(|(known, assent)| Arc::new(known.with_assent(assent)));
-        let is_replaced = replacement.is_some();
-        if let Some(replacement) = replacement {
-            self.inner.verified.keep(replacement);
+        let mut is_replaced = false;
+        if let (Some(known), Some(assent)) = (known, assent) {
+            self.inner.verified.keep(Arc::new(known.with_assent(assent)));
+            is_replaced = true;
         }
         let scopes = known.map(|known| known.scopes).filter(|_| self.inner.routes.shares_bits_with(requirement));
         let token =

@@ -80,6 +80,12 @@ pub(super) fn room_for(item: &str) -> usize {
 }
 
 impl Packed {
+    /// The part that was put in first, which every request looks at.
+    pub(super) fn first_bytes(&self) -> &[u8] {
+        let [end, ..] = self.ends;
+        usize::try_from(end).ok().and_then(|end| self.text.as_bytes().get(..end)).unwrap_or_default()
+    }
+
     /// The part at that place, where it is there.
     pub(super) fn get(&self, place: usize) -> Option<&str> {
         (self.there & (1 << place) != 0).then(|| self.part(place))

@@ -38,7 +38,7 @@ struct Inner {
     texts: Packed,
 }
 
-const TEXT: usize = 0;
+// The text of the token comes first.
 /// Of an opaque token; that of a JWT stands in its text.
 const PAYLOAD: usize = 1;
 /// Empty where it is the one of the rules.
@@ -251,7 +251,7 @@ impl VerifiedToken {
 
     /// Its text, which is ASCII.
     pub(crate) fn text(&self) -> &[u8] {
-        self.0.texts.get(TEXT).unwrap_or_default().as_bytes()
+        self.0.texts.first_bytes()
     }
 
     /// How many bytes it takes, as glibc rounds them.

@@ -1,12 +1,15 @@
 //! A token that was seen before: its signature is not checked again, everything else is.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
 use portcullis::{
-    Decision, Requirement,
+    Decision, RejectionKind, Requirement,
     authorizer::Answers,
     status::{Revocation, Revocations},
     token::TokenError::Condition,
@@ -88,6 +91,9 @@ async fn scopes_count_alike_for_whichever_table_prepared_the_requirement_threat_
     let names: Vec<String> = (0..80).map(|number| format!("s{number}")).collect();
     let world = World::new().await;
     let other = World::new().await;
+    for name in names.iter().rev() {
+        other.authorizer.compile(Requirement::scope(name)).unwrap();
+    }
     let text = good(&world).scopes(["s3", "s70", "s79"]).build();
     let headers = bearer(&text);
     for round in 0..2 {
@@ -100,10 +106,12 @@ async fn scopes_count_alike_for_whichever_table_prepared_the_requirement_threat_
                     world.authorizer.compile(plain.clone()).unwrap(),
                     other.authorizer.compile(plain.clone()).unwrap(),
                     Arc::new(plain.clone()),
-                    Arc::new(Requirement::clone(&world.authorizer.compile(plain).unwrap()).or_all_of(["s79"])),
+                    Arc::new(Requirement::clone(&world.authorizer.compile(plain.clone()).unwrap()).or_all_of(["s79"])),
+                    // An alternative of nothing, which must not be one that everybody meets.
+                    Arc::new(plain.or_all_of([])),
                 ];
                 for (by, requirement) in requirements.iter().enumerate() {
-                    let expected = expected || by == 3;
+                    let expected = (expected || by == 3) && by != 4;
                     let input = world.authorizer.input(&headers, requirement);
                     let passes = world.authorizer.authorize(&input).await.is_ok();
                     assert_eq!(passes, expected, "{scope}, prepared by {by}, round {round}");
@@ -182,4 +190,14 @@ async fn a_token_in_many_hands_is_the_same_in_all_of_them_threat_14() {
     from_threads(true);
     revocations.revoke(Revocation::token_id(Some("https://issuer.test"), "hot"));
     from_threads(false);
+}
+
+#[tokio::test]
+async fn only_a_token_that_was_seen_is_called_expired_threat_29() {
+    let world = World::new().await;
+    let (seen, unseen) = (good(&world).build(), good(&world).build());
+    judge(&world, &seen).await.unwrap();
+    world.advance(Duration::from_secs(2 * 3600)).await;
+    assert_eq!(world.check(&seen).await.verdict.unwrap_err(), RejectionKind::ExpiredToken);
+    assert_eq!(world.check(&unseen).await.verdict.unwrap_err(), RejectionKind::InvalidToken);
 }

@@ -209,6 +209,48 @@ mod tests {
     }
 
     #[test]
+    fn whoever_has_read_a_revision_reads_the_words_that_raised_it_threat_15() {
+        let (memory, key) = (memory(100_000), KeyMaker::new(None, "").key(b"token"));
+        let is_whole =
+            || memory.good(&key).is_some_and(|word| matches!(word.verdict, Verdict::Stands { scopes: None }));
+        // Whose turn it is: one narrows the token and gives it back in turns, the other keeps what was found of it whole.
+        let (narrowed, checked, mut late) = (AtomicU64::new(0), AtomicU64::new(0), 0);
+        let wait_for = |count: &AtomicU64, least: u64| {
+            while count.load(Ordering::Acquire) < least {
+                std::thread::yield_now();
+            }
+        };
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for round in 1..=2000 {
+                    memory.remember(Of::Verified(None), key, good(SECOND));
+                    wait_for(&checked, 2 * round - 1);
+                    memory.remember(
+                        Of::Verified(None),
+                        key,
+                        word(Verdict::Stands { scopes: Some(Arc::default()) }, SECOND),
+                    );
+                    narrowed.store(round, Ordering::Release);
+                    wait_for(&checked, 2 * round);
+                }
+            });
+            for round in 1..=2000 {
+                let mut kept = None;
+                while narrowed.load(Ordering::Acquire) < round {
+                    let as_of = memory.revision();
+                    if is_whole() {
+                        kept = Some(as_of);
+                        checked.fetch_max(2 * round - 1, Ordering::Release);
+                    }
+                }
+                late += u32::from(kept.is_none_or(|as_of| as_of >= memory.revision()));
+                checked.store(2 * round, Ordering::Release);
+            }
+        });
+        assert_eq!(late, 0, "found whole as of a revision that a narrower word had raised");
+    }
+
+    #[test]
     fn a_word_is_known_by_the_whole_token_and_by_who_said_it_to_whom_threat_12_23() {
         let names = [(None, ""), (Some(""), ""), (Some("a"), "b"), (Some("ab"), ""), (None, "ab"), (Some("b"), "a")];
         let tokens: [&[u8]; 7] =

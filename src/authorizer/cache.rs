@@ -40,7 +40,7 @@ pub(super) trait Kept {
 /// What stands under a text at one moment: borrowed from the cache without a count that threads share.
 ///
 /// Short-lived: each thread has room for eight, and beyond them a count is shared after all.
-pub(super) type Found<V> = Guard<Option<Arc<V>>>;
+pub(super) type Held<V> = Guard<Option<Arc<V>>>;
 
 /// How many bytes of room there are to one place for an entry. With fewer places more of the hot ones meet in a full set,
 /// with more the table grows: a place takes 15 bytes, 2 % of its room.
@@ -77,7 +77,7 @@ impl<V: Kept> TokenCache<V> {
     }
 
     /// The entry of exactly this text, or `None` inside; any bytes of any length may be asked for.
-    pub(super) fn find(&self, text: &[u8]) -> Found<V> {
+    pub(super) fn find(&self, text: &[u8]) -> Held<V> {
         let place = self.places.of(text);
         let found = self.sets.get(place.set).and_then(|set| {
             let (way, found) = set.find(place.tag, text)?;

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use super::{
     Answers, Authorizer, Decision, Input, Need, OwnedInput, Permit,
-    cache::Found as Held,
+    cache::Held,
     input::{Pass, Question},
     trusted::TrustedIssuer,
     verified::Verified,
@@ -40,18 +40,11 @@ impl Authorizer {
     /// A [`Need`] comes back only for what `answers` do not hold yet.
     #[must_use]
     pub fn decide(&self, input: &Input<'_>, answers: &Answers, now: Now) -> Decision {
-        let mut held = Held::from_inner(None);
-        let (is_replaced, permit) = match self.judge(input, &mut held, answers, now) {
-            Ok(pass) => (pass.is_replaced, pass.into_permit()),
-            Err(Stop::Reject(rejection)) => return Decision::Reject(rejection),
-            Err(Stop::Need(need)) => return Decision::Need(need),
-        };
-        if !is_replaced
-            && let Some(crowded) = held.as_deref().and_then(|known| known.for_a_crowd(self.inner.verified.largest()))
-        {
-            self.inner.verified.keep(Arc::new(crowded));
+        match self.judge(input, &mut Held::from_inner(None), answers, now) {
+            Ok(pass) => Decision::Permit(pass.into_permit()),
+            Err(Stop::Reject(rejection)) => Decision::Reject(rejection),
+            Err(Stop::Need(need)) => Decision::Need(need),
         }
-        Decision::Permit(permit)
     }
 
     /// Whether [`decide`](Self::decide) permits it, as of `now` and with no answers: for whoever needs a yes or no, and not
@@ -165,15 +158,14 @@ impl Authorizer {
             (Read::Opaque(position, bearer), _) => (position, Presented::Opaque(bearer.as_bytes()), None),
         };
         let Standing { token, renewal, assent } = self.stands(position, presented, requirement, answers, now)?;
-        let mut is_replaced = false;
-        if let (Some(known), Some(assent)) = (known, assent) {
-            self.inner.verified.keep(Arc::new(known.with_assent(assent)));
-            is_replaced = true;
+        // Before the token is handed out: whoever holds it now is somebody else.
+        if let Some(renewed) = known.and_then(|known| known.renewed(assent, self.inner.verified.largest())) {
+            self.inner.verified.keep(Arc::new(renewed));
         }
         let scopes = known.map(|known| known.scopes).filter(|_| self.inner.routes.shares_bits_with(requirement));
         let token =
             Sufficient::check(token, scopes, requirement).map_err(|refusal| self.insufficient(refusal, requirement))?;
-        Ok(Pass { token: Some(token), renewal: renewal.map(|question| Box::new((position, question))), is_replaced })
+        Ok(Pass { token: Some(token), renewal: renewal.map(|question| Box::new((position, question))) })
     }
 
     /// Reads a credential; where it is a token that can be verified here, `held` holds it afterwards.

@@ -105,13 +105,11 @@ pub struct Permit {
 pub(super) struct Pass<'c> {
     pub(super) token: Option<Sufficient<'c>>,
     pub(super) renewal: Option<Box<(usize, StatusQuestion)>>,
-    /// Something newer is kept of it by now, which is one holder more.
-    pub(super) is_replaced: bool,
 }
 
 impl Pass<'_> {
     /// Without a token, and so with nothing to renew.
-    pub(super) const WITHOUT_TOKEN: Self = Self { token: None, renewal: None, is_replaced: false };
+    pub(super) const WITHOUT_TOKEN: Self = Self { token: None, renewal: None };
 
     pub(super) fn into_permit(self) -> Permit {
         Permit { token: self.token.map(Sufficient::hand_out), renewal: self.renewal }

@@ -21,8 +21,8 @@ pub(super) struct Verified {
     copies: Option<Arc<[VerifiedToken; COPIES]>>,
 }
 
-/// From so many holders at a time on, the cache among them, a token gets copies.
-const CROWD: usize = 3;
+/// A token gets copies for a request that finds so many holders, the cache among them.
+const CROWD: usize = 2;
 const COPIES: usize = 8;
 
 impl Verified {
@@ -36,18 +36,20 @@ impl Verified {
         copy.unwrap_or(&self.token)
     }
 
-    /// The same with what its issuer was heard to say since.
-    pub(super) fn with_assent(&self, assent: Assent) -> Self {
-        Self { token: self.token.clone(), assent: Some(assent), copies: self.copies.clone(), ..*self }
-    }
-
-    /// The same with copies, where it is in so many hands that it should have some, and takes no more than `most` bytes
-    /// with them.
-    pub(super) fn for_a_crowd(&self, most: usize) -> Option<Self> {
+    /// The same with what there is to keep of it since: what its issuer was heard to say, and copies, where it is in other
+    /// hands too and takes no more than `most` bytes with them. None where there is nothing.
+    pub(super) fn renewed(&self, assent: Option<Assent>, most: usize) -> Option<Self> {
         let is_crowded = self.copies.is_none() && self.token.holders() >= CROWD;
-        (is_crowded && self.bytes_of(COPIES + 1) <= most).then(|| {
-            let copies = Some(Arc::new(std::array::from_fn(|_| self.token.copy())));
-            Self { token: self.token.clone(), assent: self.assent.clone(), copies, ..*self }
+        let gets_copies = is_crowded && self.bytes_of(COPIES + 1) <= most;
+        if assent.is_none() && !gets_copies {
+            return None;
+        }
+        let copies = || Arc::new(std::array::from_fn(|_| self.token.copy()));
+        Some(Self {
+            token: self.token.clone(),
+            assent: assent.or_else(|| self.assent.clone()),
+            copies: if gets_copies { Some(copies()) } else { self.copies.clone() },
+            ..*self
         })
     }
 

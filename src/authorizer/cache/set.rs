@@ -7,7 +7,7 @@ use std::sync::{
 
 use arc_swap::ArcSwapOption;
 
-use super::{Found, Kept};
+use super::{Held, Kept};
 
 /// The places of a set: one for each byte of a word of tags.
 pub(super) const WAYS: usize = 8;
@@ -32,7 +32,7 @@ impl<V> Default for Set<V> {
 
 impl<V: Kept> Set<V> {
     /// The entry of exactly this text, and its way.
-    pub(super) fn find(&self, tag: u8, text: &[u8]) -> Option<(usize, Found<V>)> {
+    pub(super) fn find(&self, tag: u8, text: &[u8]) -> Option<(usize, Held<V>)> {
         self.ways(tag).find_map(|way| {
             let found = self.entries.get(way)?.load();
             let is_it = found.as_ref().is_some_and(|entry| entry.text() == text);

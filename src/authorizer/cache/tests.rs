@@ -217,5 +217,5 @@ fn debug_says_how_much_there_is_and_nothing_of_it() {
 fn threads_may_share_it() {
     fn is_shared<T: Send + Sync>() {}
     is_shared::<TokenCache<Entry>>();
-    is_shared::<Found<Entry>>();
+    is_shared::<Held<Entry>>();
 }

@@ -5,6 +5,8 @@
 
 #![allow(missing_docs, clippy::unwrap_used, reason = "a benchmark")]
 
+mod support;
+
 use std::{
     hint::black_box,
     sync::{Arc, Barrier},
@@ -139,13 +141,12 @@ fn ratios() {
                 slower.push(two.average.div_duration_f64(one.average));
             }
         }
-        slower.sort_by(f64::total_cmp);
-        let at = |part: usize| slower.get(slower.len() * part / 4).copied().unwrap_or(f64::NAN);
+        let at = |part: f64| support::quantile(slower.iter().copied(), part);
         println!(
             "{name}: two threads on one hot token take {:.2} times as long (middle half {:.2} to {:.2}; {} of {tried} rounds, {once:?} each)",
-            at(2),
-            at(1),
-            at(3),
+            at(0.5),
+            at(0.25),
+            at(0.75),
             slower.len(),
         );
     }
@@ -158,10 +159,5 @@ criterion_group! {
 }
 
 fn main() {
-    if std::env::args().any(|argument| argument == "ratios") {
-        ratios();
-    } else {
-        benches();
-        Criterion::default().configure_from_args().final_summary();
-    }
+    support::run(benches, ratios);
 }

@@ -5,6 +5,8 @@
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::disallowed_methods, reason = "a benchmark")]
 
+mod support;
+
 use std::{
     hint::black_box,
     sync::Arc,
@@ -150,16 +152,11 @@ fn print_ratios(group: &str, rows: &[(&str, Work)]) {
     rows.iter().for_each(|(_, work)| work());
     let rounds: Vec<Vec<Duration>> = (0..ROUNDS).map(|_| rows.iter().map(|(_, work)| time(work)).collect()).collect();
     for (position, (name, _)) in rows.iter().enumerate() {
-        let ratio = median(rounds.iter().map(|round| round[position].as_secs_f64() / round[0].as_secs_f64()));
-        let micros = median(rounds.iter().map(|round| round[position].as_secs_f64() * 1e6));
+        let ratio =
+            support::quantile(rounds.iter().map(|round| round[position].as_secs_f64() / round[0].as_secs_f64()), 0.5);
+        let micros = support::quantile(rounds.iter().map(|round| round[position].as_secs_f64() * 1e6), 0.5);
         println!("{group:<10} {name:<20} {ratio:>8.3} {micros:>9.2}");
     }
-}
-
-fn median(values: impl Iterator<Item = f64>) -> f64 {
-    let mut values: Vec<f64> = values.collect();
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
 }
 
 fn member(jwk: &Value, name: &str) -> Vec<u8> {
@@ -191,10 +188,5 @@ fn decoding_key(algorithm: Algorithm, jwk: &Value) -> DecodingKey {
 criterion_group!(benches, times);
 
 fn main() {
-    if std::env::args().any(|argument| argument == "ratios") {
-        ratios();
-    } else {
-        benches();
-        Criterion::default().configure_from_args().final_summary();
-    }
+    support::run(benches, ratios);
 }

@@ -5,6 +5,8 @@
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::disallowed_methods, reason = "a benchmark")]
 
+mod support;
+
 use std::{
     convert::Infallible,
     hint::black_box,
@@ -201,20 +203,14 @@ fn ratios() {
         }
     }
     println!("ratio to the static bearer layer, median of {ROUNDS} rounds (quarters)");
-    for ((_, (name, ..)), mut found) in all.iter().zip(found) {
-        found.sort_by(f64::total_cmp);
-        let at = |quarter: usize| found[(found.len() - 1) * quarter / 4];
-        println!("{name:<32} {:6.2} ({:.2}–{:.2})", at(2), at(1), at(3));
+    for ((_, (name, ..)), found) in all.iter().zip(found) {
+        let [low, middle, high] = [0.25, 0.5, 0.75].map(|part| support::quantile(found.iter().copied(), part));
+        println!("{name:<32} {middle:6.2} ({low:.2}–{high:.2})");
     }
 }
 
 criterion_group!(benches, layer);
 
 fn main() {
-    if std::env::args().any(|argument| argument == "ratios") {
-        ratios();
-    } else {
-        benches();
-        Criterion::default().configure_from_args().final_summary();
-    }
+    support::run(benches, ratios);
 }

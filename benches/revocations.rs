@@ -7,6 +7,7 @@
 
 #[path = "revocations/ratios.rs"]
 mod ratios;
+mod support;
 
 use std::{
     collections::HashSet,
@@ -140,10 +141,5 @@ fn a_million(criterion: &mut Criterion) {
 criterion_group!(benches, a_million);
 
 fn main() {
-    if std::env::args().any(|argument| argument == "ratios") {
-        ratios::print();
-    } else {
-        benches();
-        Criterion::default().configure_from_args().final_summary();
-    }
+    support::run(benches, ratios::print);
 }

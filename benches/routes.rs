@@ -5,6 +5,8 @@
 
 #![allow(missing_docs, clippy::unwrap_used, reason = "a benchmark")]
 
+mod support;
+
 use std::{hint::black_box, time::Instant};
 
 use criterion::{BenchmarkId, Criterion, criterion_group};
@@ -101,25 +103,15 @@ fn ratios() {
             }));
         }
         for (at, size) in SIZES.iter().enumerate() {
-            let time = median(rounds.iter().map(|round| round[at]).collect());
-            let ratio = median(rounds.iter().map(|round| round[at] / round[0]).collect());
+            let time = support::quantile(rounds.iter().map(|round| round[at]), 0.5);
+            let ratio = support::quantile(rounds.iter().map(|round| round[at] / round[0]), 0.5);
             println!("{name}, {size} routes: {time:.0} ns, {ratio:.2} of {}", SIZES[0]);
         }
     }
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
-}
-
 criterion_group!(benches, routes);
 
 fn main() {
-    if std::env::args().any(|argument| argument == "ratios") {
-        ratios();
-    } else {
-        benches();
-        Criterion::default().configure_from_args().final_summary();
-    }
+    support::run(benches, ratios);
 }

@@ -14,7 +14,7 @@ use std::{
 
 use portcullis::{AccessToken, status::Revocations};
 
-use super::{Keys, Scene, key, revocation};
+use super::{Keys, Scene, key, revocation, support::quantile};
 
 const ROUNDS: usize = 501;
 /// How many looks are timed at once. So few that seldom anything else gets a turn meanwhile, on a busy machine too.
@@ -118,7 +118,7 @@ fn while_others_revoke(revocations: &Revocations, tokens: &[AccessToken], entrie
             }
             busy += start.elapsed();
             revokes.store(false, Ordering::Relaxed);
-            [alone, median(few.into_iter())]
+            [alone, quantile(few, 0.5)]
         });
         is_over.store(true, Ordering::Relaxed);
         rounds
@@ -146,13 +146,7 @@ fn rounds<const N: usize>(tokens: usize, mut round: impl FnMut(usize) -> [f64; N
 }
 
 fn row<const N: usize>(what: &str, rounds: &[[f64; N]], of: usize, to: usize) {
-    let time = median(rounds.iter().map(|round| round[of]));
-    let ratio = median(rounds.iter().map(|round| round[of] / round[to]));
+    let time = quantile(rounds.iter().map(|round| round[of]), 0.5);
+    let ratio = quantile(rounds.iter().map(|round| round[of] / round[to]), 0.5);
     println!("  {what:<45} {time:>7.1} ns  × {ratio:.2}");
-}
-
-fn median(values: impl Iterator<Item = f64>) -> f64 {
-    let mut values: Vec<f64> = values.collect();
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
 }

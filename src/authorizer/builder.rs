@@ -119,8 +119,8 @@ impl AuthorizerBuilder {
     }
 
     /// How many bytes verified tokens may take that are kept, so that their signature is not checked with every request;
-    /// everything else is. Zero keeps none. Default: 32 MiB, some 25,000 tokens; those in use stay. A token is forgotten
-    /// with the keys that vouched for it.
+    /// everything else is. Zero keeps none. Default: 32 MiB, some 25,000 tokens of a kilobyte; those in use outlast the
+    /// others. A token is forgotten with the keys that vouched for it.
     pub const fn token_cache_bytes(mut self, bytes: usize) -> Self {
         self.token_cache_bytes = bytes;
         self

@@ -8,6 +8,7 @@
 //! token, sees it accepted, revokes it, and from the answer to that on asks the API again and again until it refuses.
 
 mod api;
+#[path = "../shared/child.rs"]
 mod child;
 #[path = "../shared/process.rs"]
 mod process;
@@ -25,7 +26,7 @@ pub(crate) type Fallible<T> = Result<T, Box<dyn Error>>;
 
 const TRIES: usize = 200;
 
-/// A service that does not start by then never will; nor will an API refuse.
+/// An API that does not refuse by then never will.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 #[tokio::main]

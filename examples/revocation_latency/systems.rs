@@ -36,7 +36,7 @@ pub(crate) struct AgentIdp {
 
 impl AgentIdp {
     pub(crate) async fn start() -> Fallible<Self> {
-        let service = Child::example("agent_idp", &ADMIN).await?;
+        let service = example("agent_idp", &ADMIN).await?;
         let url = |path: &str| format!("{}{path}", service.url);
         let (keys, introspection) = (url("/.well-known/jwks.json"), url("/api/v1/token/introspect"));
         let token = url("/api/v1/token");
@@ -53,7 +53,7 @@ impl AgentIdp {
             ("CLIENT_SECRET", secret),
             ("STATUS_MAX_AGE", "0"),
         ];
-        let api = Child::example("protected_api", &variables).await?;
+        let api = example("protected_api", &variables).await?;
         Ok(Self { service, api, client: Client::builder().no_proxy().build()? })
     }
 
@@ -97,7 +97,7 @@ pub(crate) struct Grantex {
 impl Grantex {
     /// With an API that hears of revocations in this way.
     pub(crate) async fn start(told_by: &'static str) -> Fallible<Self> {
-        let service = Child::example("grantex", &[("API_KEY", API_KEY)]).await?;
+        let service = example("grantex", &[("API_KEY", API_KEY)]).await?;
         let api = Child::ourselves(&[api::ROLE, told_by, &service.url, API_KEY]).await?;
         let client = Client::builder().no_proxy().build()?;
         let mut system = Self { service, api, client, agent: String::new(), told_by };
@@ -132,6 +132,16 @@ impl System for Grantex {
         let accepted = is_accepted(&self.client, &format!("{}/calendar/events", self.api.url), token).await;
         accepted.map_err(|error| format!("{}: {error}", self.told_by).into())
     }
+}
+
+/// The example of this name, as it was built beside us.
+async fn example(name: &str, variables: &[(&str, &str)]) -> Fallible<Child> {
+    let path = std::env::current_exe()?.with_file_name(name);
+    if !path.exists() {
+        return Err(format!("{name} is not built: cargo build --release --examples").into());
+    }
+    let variables: Vec<_> = variables.iter().copied().chain([("PORT", "0")]).collect();
+    Child::start(&path, &[], &variables).await
 }
 
 async fn is_accepted(client: &Client, url: &str, token: &Token) -> Fallible<bool> {

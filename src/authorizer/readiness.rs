@@ -29,8 +29,8 @@ pub struct FeedReadiness {
     pub feed: String,
     /// Whether it is heard.
     pub state: FeedState,
-    /// How old what it said is, in whole seconds; none where it has not said anything.
-    pub staleness: Option<u64>,
+    /// How old what it said is, in milliseconds; none where it has not said anything.
+    pub staleness_ms: Option<u64>,
     /// What is wrong with it, if anything.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trouble: Option<String>,
@@ -166,7 +166,7 @@ fn readiness_of_feed(feed: &DrivenFeed, now: Duration) -> FeedReadiness {
     FeedReadiness {
         feed: feed.label().to_owned(),
         state: feed.state(now),
-        staleness: feed.staleness(now).map(|staleness| staleness.as_secs()),
+        staleness_ms: feed.staleness(now).map(|staleness| u64::try_from(staleness.as_millis()).unwrap_or(u64::MAX)),
         trouble: feed.trouble(),
     }
 }

@@ -40,7 +40,7 @@ mod verdict;
 pub(crate) use active::Active;
 pub use active::ActiveToken;
 pub use feed::{
-    Cursor, FeedAnswer, FeedError, FeedMessage, FeedMessages, FeedPolicy, FeedSnapshot, FeedState, LogFull,
+    Cursor, FeedAnswer, FeedError, FeedMessage, FeedMessages, FeedPages, FeedPolicy, FeedSnapshot, FeedState, LogFull,
     RevocationFeed, RevocationLog, RevocationLogBuilder,
 };
 pub(crate) use feed::{DrivenFeed, Following};

@@ -11,7 +11,10 @@ use std::{
 
 use futures_core::Stream;
 
-use crate::status::{Cursor, FeedAnswer, FeedError, FeedMessage, FeedMessages, FeedSnapshot, RevocationFeed};
+use crate::{
+    clock::UnixTime,
+    status::{Cursor, FeedAnswer, FeedError, FeedMessage, FeedMessages, FeedSnapshot, RevocationEvent, RevocationFeed},
+};
 
 /// So many messages are taken in at once, from a feed that has no end of them.
 const MOST_AT_ONCE: usize = 1024;
@@ -58,11 +61,38 @@ struct Network {
     /// Grows when connections are cut: those that are older have ended.
     generation: u64,
     /// What snapshots are answered with, where they are old.
-    old: Option<FeedSnapshot>,
-    last: Option<FeedSnapshot>,
+    old: Option<Copy>,
+    last: Option<Copy>,
     snapshots: usize,
     tails: usize,
     waiting: Vec<Waker>,
+}
+
+/// A snapshot that can be given out again.
+#[derive(Clone)]
+struct Copy {
+    pages: VecDeque<Vec<RevocationEvent>>,
+    cursor: Cursor,
+    as_of: Option<UnixTime>,
+}
+
+impl Copy {
+    async fn of(snapshot: FeedSnapshot) -> Result<Self, FeedError> {
+        let (cursor, as_of, mut pages) = (snapshot.cursor(), snapshot.as_of, VecDeque::new());
+        let mut rest = snapshot.into_pages();
+        while let Some(page) = poll_fn(|context| rest.as_mut().poll_next(context)).await {
+            pages.push_back(page?);
+        }
+        Ok(Self { pages, cursor, as_of })
+    }
+
+    /// As it arrives on a connection of that generation.
+    fn send(self, feed: &UnreliableFeed, generation: u64) -> FeedSnapshot {
+        let Self { pages, cursor, as_of } = self;
+        let pages = Pages { feed: feed.clone(), pages, generation, is_over: false };
+        let snapshot = FeedSnapshot::in_pages(Box::pin(pages), cursor);
+        as_of.into_iter().fold(snapshot, FeedSnapshot::as_of)
+    }
 }
 
 impl Network {
@@ -87,7 +117,9 @@ impl UnreliableFeed {
         self.network().script.extend(faults);
     }
 
-    /// Keeps back all messages and snapshots from now on, as a buffer on the way would; they are to arrive in their order.
+    /// Keeps back all messages, snapshots and pages of snapshots from now on, as a buffer on the way would; they are to
+    /// arrive in their order. What says its [age](FeedMessage::age) is no older for that, as if the feed had kept it back
+    /// and not known.
     pub fn hold(&self) {
         self.network().is_held = true;
     }
@@ -169,12 +201,15 @@ impl RevocationFeed for UnreliableFeed {
                 return Err(unavailable("no way through"));
             }
             let old = this.network().old.clone();
-            let answer = match old {
+            let copy = match old {
                 Some(old) => Ok(old),
-                None => this.feed.snapshot(max_events).await,
+                None => match this.feed.snapshot(max_events).await {
+                    Ok(snapshot) => Copy::of(snapshot).await,
+                    Err(error) => Err(error),
+                },
             };
-            if let Ok(snapshot) = &answer {
-                this.network().last = Some(snapshot.clone());
+            if let Ok(copy) = &copy {
+                this.network().last = Some(copy.clone());
             }
             poll_fn(|context| {
                 let mut network = this.network();
@@ -182,7 +217,10 @@ impl RevocationFeed for UnreliableFeed {
                 if waits { network.wait(context) } else { Poll::Ready(()) }
             })
             .await;
-            if this.network().generation == asked { answer } else { Err(unavailable("connection lost")) }
+            if this.network().generation != asked {
+                return Err(unavailable("connection lost"));
+            }
+            copy.map(|copy| copy.send(&this, asked))
         })
     }
 
@@ -213,6 +251,36 @@ fn unavailable(reason: &str) -> FeedError {
 impl fmt::Debug for UnreliableFeed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("UnreliableFeed").field("feed", &self.feed).finish_non_exhaustive()
+    }
+}
+
+/// The pages of a snapshot, all of which the feed has sent.
+struct Pages {
+    feed: UnreliableFeed,
+    pages: VecDeque<Vec<RevocationEvent>>,
+    /// Of the network, when the snapshot was asked for.
+    generation: u64,
+    is_over: bool,
+}
+
+impl Stream for Pages {
+    type Item = Result<Vec<RevocationEvent>, FeedError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = &mut *self;
+        let feed = this.feed.clone();
+        let mut network = feed.network();
+        if this.is_over || this.pages.is_empty() {
+            return Poll::Ready(None);
+        }
+        if network.generation != this.generation {
+            this.is_over = true;
+            return Poll::Ready(Some(Err(unavailable("connection lost"))));
+        }
+        if network.is_held || network.is_cut {
+            return network.wait(context);
+        }
+        Poll::Ready(this.pages.pop_front().map(Ok))
     }
 }
 

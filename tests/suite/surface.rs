@@ -35,9 +35,9 @@ use portcullis::{
     },
     rejection::{EmptyResponder, JsonResponder},
     status::{
-        ActiveToken, Cursor, FeedError, FeedMessage, FeedPolicy, FeedSnapshot, Freshness, Introspection,
-        IntrospectionError, InvalidOnOutage, LogFull, OnOutage, Revocation, RevocationEvent, RevocationLog,
-        RevocationTarget, Revocations, RevocationsBuilder, RevocationsError, SinkError,
+        ActiveToken, Cursor, FeedError, FeedMessage, FeedPolicy, Freshness, Introspection, IntrospectionError,
+        InvalidOnOutage, LogFull, OnOutage, Revocation, RevocationEvent, RevocationLog, RevocationTarget, Revocations,
+        RevocationsBuilder, RevocationsError, SinkError,
     },
     testing::{Asked, Fault, ManualClock, TestIssuer, TestIssuerBuilder, TestKey, TokenBuilder, UnreliableFeed},
     token::{ClaimsError, InvalidScope, TokenError},
@@ -67,7 +67,7 @@ fn public_types_go_from_thread_to_thread() {
     shared::<AccessToken<Vec<String>>>();
     shared::<VerifiedToken>();
     shared::<ActiveToken>();
-    shared::<(Cursor, FeedMessage, FeedSnapshot, FeedPolicy)>();
+    shared::<(Cursor, FeedMessage, FeedPolicy)>();
     shared::<RevocationLog>();
     shared::<UnreliableFeed>();
     shared::<Rejection>();

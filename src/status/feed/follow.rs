@@ -1,9 +1,12 @@
 //! The follower of a feed: snapshot, tail, and what to do when they end.
 
-use std::{future::poll_fn, time::Duration};
+use std::{
+    future::{Future, poll_fn},
+    time::Duration,
+};
 
 use super::{
-    FeedError, FeedMessage, FeedSnapshot,
+    FeedError, FeedMessage,
     driven::{Follower, Shared},
     position::Verdict,
     scope,
@@ -16,7 +19,7 @@ use crate::{
     tasks::{caught, scattered},
 };
 
-/// So many events are applied before others get their turn: a feed may have millions ready.
+/// So many events are applied at once, before others get their turn: a feed may have millions ready.
 const BATCH: usize = 256;
 
 /// No log keeps us away for longer than this, whatever it says.
@@ -136,24 +139,32 @@ impl<'a> Connection<'a> {
     async fn sync(&mut self) -> Result<(), Trouble> {
         let Shared { feed, policy, to, .. } = self.shared;
         let asked = to.clock.now();
-        let answer = {
-            let asking = caught(async { feed.snapshot(policy.max_events).await });
-            tokio::select! {
-                answer = asking => answer.ok_or(Trouble::Panicked)??,
-                () = to.clock.sleep(policy.snapshot_timeout) => return Err(Trouble::NoSnapshot(policy.snapshot_timeout)),
+        let mut patience = to.clock.sleep(policy.snapshot_timeout);
+        let snapshot = self.within(&mut patience, async { feed.snapshot(policy.max_events).await }).await??;
+        let (cursor, as_of) = (snapshot.cursor, snapshot.as_of);
+        let mut pages = snapshot.into_pages();
+        let (mut count, mut suspensions) = (0_usize, Vec::new());
+        while let Some(page) = self.within(&mut patience, poll_fn(|context| pages.as_mut().poll_next(context))).await? {
+            let page = page?;
+            if page.is_empty() {
+                // Who sends nothing else is given up in time.
+                tokio::task::yield_now().await;
+                continue;
             }
-        };
-        let FeedSnapshot { events, cursor, as_of } = answer;
-        if events.len() > policy.max_events {
-            return Err(FeedError::TooLarge(policy.max_events).into());
+            count = count.saturating_add(page.len());
+            if count > policy.max_events {
+                return Err(FeedError::TooLarge(policy.max_events).into());
+            }
+            suspensions.extend(self.apply_revocations(page).await);
+            patience = to.clock.sleep(policy.snapshot_timeout);
         }
+        drop(pages);
         let is_behind = self.shared.position().is_behind(cursor);
         if is_behind {
             // It may lack a suspension that we know of. Nobody is to rely on it before the log is seen to end there.
             self.shared.fresh.forget();
         }
-        let count = events.len();
-        self.apply_all(events).await;
+        to.revocations.replace_suspensions(self.shared.origin, suspensions);
         self.shared.position().synced(cursor);
         observe::feed_synced(&self.shared.label, count);
 
@@ -167,21 +178,33 @@ impl<'a> Connection<'a> {
         Ok(())
     }
 
-    /// Revocations are only ever added, so that others may have their turn meanwhile; suspensions change in one step.
-    async fn apply_all(&self, events: Vec<RevocationEvent>) {
-        let to = &self.shared.to;
-        let mut suspensions = Vec::new();
-        for (number, event) in events.into_iter().enumerate() {
-            match scope::within(to.covers.as_deref(), &event) {
-                None => self.shared.ignored(),
-                Some(event @ RevocationEvent::Revoked(_)) => to.revocations.apply(self.shared.origin, event),
-                Some(event) => suspensions.push(event),
-            }
-            if number % BATCH == BATCH - 1 {
-                tokio::task::yield_now().await;
-            }
+    /// What the feed answers before our patience is at an end.
+    async fn within<T>(&self, patience: &mut Sleep, asking: impl Future<Output = T>) -> Result<T, Trouble> {
+        tokio::select! {
+            answer = caught(asking) => answer.ok_or(Trouble::Panicked),
+            () = patience => Err(Trouble::NoSnapshot(self.shared.policy.snapshot_timeout)),
         }
-        to.revocations.replace_suspensions(self.shared.origin, suspensions);
+    }
+
+    /// Revocations are only ever added, so that others may have their turn meanwhile. What else there is, is returned: it
+    /// changes in one step.
+    async fn apply_revocations(&self, page: Vec<RevocationEvent>) -> Vec<RevocationEvent> {
+        let to = &self.shared.to;
+        let (mut others, mut batch) = (Vec::new(), Vec::with_capacity(BATCH.min(page.len())));
+        let mut page = page.into_iter();
+        while page.len() > 0 {
+            for event in page.by_ref().take(BATCH) {
+                match scope::within(to.covers.as_deref(), event) {
+                    None => self.shared.ignored(),
+                    Some(RevocationEvent::Revoked(about)) => batch.push(about),
+                    Some(event) => others.push(event),
+                }
+            }
+            to.revocations.revoke_all(&batch);
+            batch.clear();
+            tokio::task::yield_now().await;
+        }
+        others
     }
 
     async fn tail(&mut self) -> Result<(), Trouble> {
@@ -222,10 +245,10 @@ impl<'a> Connection<'a> {
         let now = to.clock.now();
         let verdict = self.shared.position().judge(message);
         let ages = message.as_of.map(|as_of| self.timescale.age(as_of, now));
-        let age = ages.map(Age::greatest);
+        let age = ages.map(Age::greatest).max(message.age);
         let proved = match verdict {
             Verdict::Apply(event) => {
-                match scope::within(to.covers.as_deref(), event) {
+                match scope::within(to.covers.as_deref(), event.clone()) {
                     Some(event) => to.revocations.apply(self.shared.origin, event),
                     None => self.shared.ignored(),
                 }
@@ -248,7 +271,9 @@ impl<'a> Connection<'a> {
         match (self.late, ages) {
             (None, _) => self.heard = now.monotonic(),
             // Late by the one clock only: a snapshot tells what the other one says now.
-            (Some(late), Some(ages)) if ages.by_wall <= policy.max_staleness => return Err(Trouble::ClockSet(late)),
+            (Some(late), Some(ages)) if ages.by_wall.max(message.age.unwrap_or_default()) <= policy.max_staleness => {
+                return Err(Trouble::ClockSet(late));
+            }
             _ => {}
         }
         Ok(())

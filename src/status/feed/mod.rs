@@ -17,4 +17,4 @@ pub(crate) use driven::{DrivenFeed, Following};
 pub use in_process::{LogFull, RevocationLog, RevocationLogBuilder};
 pub use message::{Cursor, FeedMessage, FeedSnapshot};
 pub use policy::FeedPolicy;
-pub use source::{FeedAnswer, FeedError, FeedMessages, RevocationFeed};
+pub use source::{FeedAnswer, FeedError, FeedMessages, FeedPages, RevocationFeed};

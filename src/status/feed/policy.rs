@@ -62,7 +62,8 @@ impl FeedPolicy {
         self
     }
 
-    /// A snapshot is given up after this. Default: 10 seconds.
+    /// A snapshot is given up when it was waited for as long as this, or one of its
+    /// [pages](super::FeedSnapshot::in_pages) was. Default: 10 seconds.
     #[must_use]
     pub const fn snapshot_timeout(mut self, snapshot_timeout: Duration) -> Self {
         self.snapshot_timeout = snapshot_timeout;
@@ -78,7 +79,8 @@ impl FeedPolicy {
         self
     }
 
-    /// A snapshot of more events is refused, and the feed stays as stale as it is. Default: 10 million.
+    /// A snapshot of more events, over all of its pages, is refused, and the feed stays as stale as it is. Default:
+    /// 10 million.
     #[must_use]
     pub const fn max_events(mut self, max_events: usize) -> Self {
         self.max_events = max_events;

@@ -4,11 +4,12 @@ use crate::status::RevocationEvent;
 
 /// The event in the name of `issuer`, whose feed said it; with no issuer, the feed speaks for all. Nothing where it is
 /// about tokens of another. A token of which only the text is known is refused where it is theirs.
-pub(super) fn within(issuer: Option<&str>, event: &RevocationEvent) -> Option<RevocationEvent> {
-    let Some(issuer) = issuer else { return Some(event.clone()) };
-    let about = event.about();
-    let is_theirs = about.issuer_identifier().is_none_or(|other| other == issuer);
-    is_theirs.then(|| event.clone().map(|about| about.of_issuer(issuer)))
+pub(super) fn within(issuer: Option<&str>, event: RevocationEvent) -> Option<RevocationEvent> {
+    let Some(issuer) = issuer else { return Some(event) };
+    match event.about().issuer_identifier() {
+        None => Some(event.map(|about| about.of_issuer(issuer))),
+        Some(other) => (other == issuer).then_some(event),
+    }
 }
 
 #[cfg(test)]
@@ -36,7 +37,7 @@ mod tests {
             ),
         ];
         for (issuer, event, expected) in rows {
-            assert_eq!(within(issuer, &event), expected, "{issuer:?} {event:?}");
+            assert_eq!(within(issuer, event.clone()), expected, "{issuer:?} {event:?}");
         }
     }
 }

@@ -5,9 +5,13 @@ use std::{fmt, future::Future, pin::Pin, time::Duration};
 use futures_core::Stream;
 
 use super::{Cursor, FeedMessage, FeedSnapshot};
+use crate::status::RevocationEvent;
 
 /// What [`RevocationFeed::snapshot`] returns.
 pub type FeedAnswer = Pin<Box<dyn Future<Output = Result<FeedSnapshot, FeedError>> + Send>>;
+
+/// What a snapshot may [come in](FeedSnapshot::in_pages): events, page by page, of which none follows an error.
+pub type FeedPages = Pin<Box<dyn Stream<Item = Result<Vec<RevocationEvent>, FeedError>> + Send>>;
 
 /// What [`RevocationFeed::tail`] returns.
 pub type FeedMessages = Pin<Box<dyn Stream<Item = Result<FeedMessage, FeedError>> + Send>>;
@@ -59,7 +63,7 @@ pub trait RevocationFeed: Send + Sync + fmt::Debug + 'static {
     }
 
     /// All that counts now, of at most so many events; a feed that has more stops reading with [`FeedError::TooLarge`].
-    /// The future may be dropped at any time; that is how its time is bounded.
+    /// The future may be dropped at any time, and so may the pages; that is how their time is bounded.
     fn snapshot(&self, max_events: usize) -> FeedAnswer;
 
     /// The events after a position, in their order, and heartbeats; it ends with an error, or because the connection

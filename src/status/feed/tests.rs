@@ -1,5 +1,6 @@
 //! A log that is said by hand → what its follower makes of it. The numbers of the threats are in the names.
 
+mod pages;
 mod sharing;
 
 use std::{
@@ -12,7 +13,7 @@ use tokio::sync::mpsc;
 
 use super::{
     Cursor, DrivenFeed, FeedAnswer, FeedError, FeedMessage, FeedMessages, FeedPolicy, FeedSnapshot, FeedState,
-    Following, RevocationFeed,
+    Following, RevocationFeed, message::Events,
 };
 use crate::{
     Authorizer, Issuer, Requirement, RouteTable, Unlisted,
@@ -43,6 +44,7 @@ pub(super) struct Hand(Arc<Mutex<Lines>>);
 #[derive(Debug, Default)]
 pub(super) struct Lines {
     asked: Vec<Asked>,
+    /// Given again and again; in pages, once.
     pub(super) snapshot: Option<Result<FeedSnapshot, FeedError>>,
     pub(super) panics: bool,
     line: Option<mpsc::UnboundedSender<Said>>,
@@ -60,6 +62,17 @@ impl Hand {
     /// Something is heard on the connection there is.
     pub(super) fn send(&self, said: Said) {
         assert!(self.with(|lines| lines.line.as_ref().unwrap().send(said).is_ok()), "nobody listens");
+    }
+}
+
+fn again(answer: &Result<FeedSnapshot, FeedError>) -> Option<Result<FeedSnapshot, FeedError>> {
+    match answer {
+        Ok(FeedSnapshot { events: Events::Whole(events), cursor, as_of }) => {
+            let snapshot = FeedSnapshot::new(events.clone(), *cursor);
+            Some(Ok(as_of.iter().fold(snapshot, |snapshot, time| snapshot.as_of(*time))))
+        }
+        Ok(_) => None,
+        Err(error) => Some(Err(error.clone())),
     }
 }
 
@@ -86,7 +99,9 @@ impl RevocationFeed for Hand {
         let answer = self.with(|lines| {
             lines.asked.push(Snapshot);
             assert!(!lines.panics, "a bug in an adapter");
-            lines.snapshot.clone()
+            let answer = lines.snapshot.take();
+            lines.snapshot = answer.as_ref().and_then(again);
+            answer
         });
         Box::pin(async move {
             match answer {

@@ -217,6 +217,21 @@ impl Revocations {
         self.make_room(moment);
     }
 
+    /// [`revoke`](Self::revoke) of all of these in one step: every token is looked at again once, not once for each. They
+    /// are few enough that readers may wait for all of them.
+    pub(crate) fn revoke_all(&self, revocations: &[Revocation]) {
+        let mut writer = self.writer();
+        let moment = writer.moment(self.inner.clock.now());
+        self.revoke_at(revocations, moment);
+    }
+
+    fn revoke_at(&self, revocations: &[Revocation], moment: Moment) {
+        let prepare = |revocation| self.prepare(revocation, moment, self.inner.max_token_lifetime);
+        let prepared: Vec<_> = revocations.iter().filter_map(prepare).collect();
+        self.change(prepared, |index, one| index.revoke(one, moment.earliest));
+        self.make_room(moment);
+    }
+
     /// The whole of what somebody has to say. Its revocations are united with ours: what was revoked stays revoked. Its
     /// suspensions are replaced in one step, and after that, so that what was suspended and is now revoked is refused
     /// throughout.
@@ -242,13 +257,7 @@ impl Revocations {
                 }
             }
         }
-        for chunk in revoked.chunks(CHUNK) {
-            let lifetime = self.inner.max_token_lifetime;
-            let prepare = |revocation| self.prepare(revocation, moment, lifetime);
-            let prepared: Vec<_> = chunk.iter().filter_map(prepare).collect();
-            self.change(prepared, |index, one| index.revoke(one, moment.earliest));
-            self.make_room(moment);
-        }
+        revoked.chunks(CHUNK).for_each(|chunk| self.revoke_at(chunk, moment));
         self.change([suspended], |index, suspended| index.replace(origin, suspended.into_values(), moment.earliest));
         self.make_room(moment);
     }

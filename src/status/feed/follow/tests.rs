@@ -3,10 +3,13 @@
 
 use std::{fmt::Write, time::Duration};
 
+use futures_util::{StreamExt, stream::iter};
+
 use crate::{
     clock::{Clock, Now, Sleep, UnixTime},
     status::{
-        DrivenFeed, FeedPolicy, Revocation, RevocationEvent, RevocationLog, Revocations,
+        Cursor, DrivenFeed, FeedAnswer, FeedError, FeedMessages, FeedPolicy, FeedSnapshot, Revocation, RevocationEvent,
+        RevocationFeed, RevocationLog, Revocations,
         feed::tests::{SECOND, follow, session, tokens},
     },
     testing::{ManualClock, MessageFault, UnreliableFeed},
@@ -30,6 +33,31 @@ impl Clock for Steady {
 
     fn sleep(&self, duration: Duration) -> Sleep {
         Clock::sleep(&self.0, duration)
+    }
+}
+
+/// A log whose snapshots have a page for each event.
+#[derive(Debug)]
+struct Paged(RevocationLog);
+
+impl RevocationFeed for Paged {
+    fn label(&self) -> String {
+        self.0.label()
+    }
+
+    fn snapshot(&self, max_events: usize) -> FeedAnswer {
+        let answer = self.0.snapshot(max_events);
+        Box::pin(async move {
+            let snapshot = answer.await?;
+            let (cursor, as_of) = (snapshot.cursor(), snapshot.as_of.unwrap());
+            let events: Vec<_> = snapshot.into_pages().flat_map(|page| iter(page.unwrap())).collect().await;
+            let pages = iter(events).map(|event| Ok::<_, FeedError>(vec![event]));
+            Ok(FeedSnapshot::in_pages(Box::pin(pages), cursor).as_of(as_of))
+        })
+    }
+
+    fn tail(&self, after: Cursor) -> FeedMessages {
+        self.0.tail(after)
     }
 }
 
@@ -86,7 +114,10 @@ impl<'a> Simulation<'a> {
     fn new(seed: u64, tokens: &'a [VerifiedToken]) -> Self {
         let clock = ManualClock::new();
         let log = RevocationLog::builder().clock(Steady(clock.clone())).kept_events(6).build();
-        let network = UnreliableFeed::new(log.clone());
+        let network = match seed % 3 {
+            0 => UnreliableFeed::new(Paged(log.clone())),
+            _ => UnreliableFeed::new(log.clone()),
+        };
         let policy = FeedPolicy::default().max_staleness(BOUND);
         let (revocations, feed) = follow(network.clone(), policy, None, &clock);
         Self {

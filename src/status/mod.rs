@@ -40,8 +40,8 @@ mod verdict;
 pub(crate) use active::Active;
 pub use active::ActiveToken;
 pub use feed::{
-    Cursor, FeedAnswer, FeedError, FeedMessage, FeedMessages, FeedPages, FeedPolicy, FeedSnapshot, FeedState, LogFull,
-    RevocationFeed, RevocationLog, RevocationLogBuilder,
+    Cursor, CursorError, FeedAnswer, FeedError, FeedMessage, FeedMessages, FeedPages, FeedPolicy, FeedSnapshot,
+    FeedState, LogFull, RevocationFeed, RevocationLog, RevocationLogBuilder,
 };
 pub(crate) use feed::{DrivenFeed, Following};
 pub use freshness::{Freshness, InvalidOnOutage, OnOutage};

@@ -35,9 +35,9 @@ use portcullis::{
     },
     rejection::{EmptyResponder, JsonResponder},
     status::{
-        ActiveToken, Cursor, FeedError, FeedMessage, FeedPolicy, Freshness, Introspection, IntrospectionError,
-        InvalidOnOutage, LogFull, OnOutage, Revocation, RevocationEvent, RevocationLog, RevocationTarget, Revocations,
-        RevocationsBuilder, RevocationsError, SinkError,
+        ActiveToken, Cursor, CursorError, FeedError, FeedMessage, FeedPolicy, Freshness, Introspection,
+        IntrospectionError, InvalidOnOutage, LogFull, OnOutage, Revocation, RevocationEvent, RevocationLog,
+        RevocationTarget, Revocations, RevocationsBuilder, RevocationsError, SinkError,
     },
     testing::{Asked, Fault, ManualClock, TestIssuer, TestIssuerBuilder, TestKey, TokenBuilder, UnreliableFeed},
     token::{ClaimsError, InvalidScope, TokenError},
@@ -169,6 +169,7 @@ fn errors_are_errors_wherever_they_go() {
     error::<ClaimsError>();
     error::<InvalidScope>();
     error::<InvalidOnOutage>();
+    error::<CursorError>();
     error::<FeedError>();
     error::<LogFull>();
     error::<RevocationsError>();

@@ -9,33 +9,8 @@ use std::{
 
 use futures_core::Stream;
 
-use super::{FeedError, FeedPages};
+use super::{Cursor, FeedError, FeedPages};
 use crate::{clock::UnixTime, status::RevocationEvent};
-
-/// A position in a log of revocations. Later events have greater ones; they need not be consecutive.
-///
-/// Room for a sequence number, for the id of an entry in a Redis stream (milliseconds in the upper half, the number in
-/// the lower), or for a log sequence number. A log that may begin again from nothing puts the number of its incarnation
-/// in the upper bits: a position of the new one is then never taken for one of the old.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Cursor(u128);
-
-impl Cursor {
-    /// Before the first event.
-    pub const START: Self = Self(0);
-
-    /// This position.
-    #[must_use]
-    pub const fn new(position: u128) -> Self {
-        Self(position)
-    }
-
-    /// The position as a number.
-    #[must_use]
-    pub const fn position(self) -> u128 {
-        self.0
-    }
-}
 
 /// All that counts at one position of a log.
 pub struct FeedSnapshot {

@@ -20,7 +20,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode};
+use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
 use http_body::Body;
 use http_body_util::Full;
 use refusal::Refusal;
@@ -34,7 +34,7 @@ use crate::{
     observe,
     policy::{AccessToken, Requirement},
     rejection::{JsonResponder, RejectionKind, RequestHead, Respond as _},
-    status::{RevocationEvent, RevocationSink},
+    status::{Cursor, RevocationEvent, RevocationSink},
 };
 
 /// A service that is told what is revoked, and takes it in: mount it where administrators, or the issuer, can reach it.
@@ -95,6 +95,7 @@ struct Inner {
     authorizer: Authorizer,
     sinks: Vec<Arc<dyn RevocationSink>>,
     issuers: Vec<Box<str>>,
+    revision_header: Option<HeaderName>,
 }
 
 /// A [`RevocationEndpoint`] being configured.
@@ -103,12 +104,13 @@ struct Inner {
 pub struct RevocationEndpointBuilder {
     sinks: Vec<Arc<dyn RevocationSink>>,
     issuers: Vec<Box<str>>,
+    revision_header: Option<HeaderName>,
 }
 
 impl RevocationEndpoint {
     /// What is revoked goes to `sink`: [`Revocations`](crate::status::Revocations), or a log that they are fed from.
     pub fn to(sink: impl RevocationSink) -> RevocationEndpointBuilder {
-        RevocationEndpointBuilder { sinks: Vec::new(), issuers: Vec::new() }.and_to(sink)
+        RevocationEndpointBuilder { sinks: Vec::new(), issuers: Vec::new(), revision_header: None }.and_to(sink)
     }
 }
 
@@ -122,6 +124,14 @@ impl RevocationEndpointBuilder {
     /// Whoever is let in may speak for these issuers too, whatever their own: only where one body administers all.
     pub fn for_issuers<'i>(mut self, identifiers: impl IntoIterator<Item = &'i str>) -> Self {
         self.issuers.extend(identifiers.into_iter().map(Into::into));
+        self
+    }
+
+    /// Says in this header of its answer where in the log the revocation stands, where a sink is a log: the first that
+    /// says so. Whoever demands that revision of a replica is not served by
+    /// one that has not heard of the revocation.
+    pub fn revision_header(mut self, name: HeaderName) -> Self {
+        self.revision_header = Some(name);
         self
     }
 
@@ -141,8 +151,8 @@ impl RevocationEndpointBuilder {
             let reason = "not enough to revoke the tokens of others";
             return Err(ConfigError::Contradiction { requirement: name, reason });
         }
-        let Self { sinks, issuers } = self;
-        let inner = Inner { authorizer: authorizer.clone(), sinks, issuers };
+        let Self { sinks, issuers, revision_header } = self;
+        let inner = Inner { authorizer: authorizer.clone(), sinks, issuers, revision_header };
         Ok(layer.layer(RevocationEndpoint { inner: Arc::new(inner) }))
     }
 }
@@ -191,21 +201,33 @@ impl RevocationEndpoint {
                 .await
         };
         match taken_in.await {
-            Ok(()) => answer(StatusCode::OK, Full::default()),
+            Ok(revision) => self.taken_in(revision),
             Err(refusal) => refusal.answer(),
         }
+    }
+
+    fn taken_in(&self, revision: Option<Cursor>) -> Response<Full<Bytes>> {
+        let mut response = answer(StatusCode::OK, Full::default());
+        if let (Some(name), Some(revision)) = (&self.inner.revision_header, revision)
+            && let Ok(value) = HeaderValue::try_from(revision.to_string())
+        {
+            response.headers_mut().insert(name, value);
+        }
+        response
     }
 }
 
 impl Inner {
-    async fn take_in(&self, events: Vec<RevocationEvent>) -> Result<(), Refusal> {
+    async fn take_in(&self, events: Vec<RevocationEvent>) -> Result<Option<Cursor>, Refusal> {
+        let mut revision = None;
         for sink in &self.sinks {
-            sink.accept(events.clone()).await.map_err(|error| {
+            let position = sink.accept(events.clone()).await.map_err(|error| {
                 observe::revocations_not_accepted(&error.to_string());
                 Refusal::NotTakenIn
             })?;
+            revision = revision.or(position);
         }
-        Ok(())
+        Ok(revision)
     }
 }
 

@@ -63,7 +63,7 @@ impl RevocationSink for Sink {
                 return Err(SinkError::new("the log is full"));
             }
             taken.events.lock().unwrap().extend(events);
-            Ok(())
+            Ok(None)
         })
     }
 }

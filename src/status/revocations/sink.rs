@@ -7,9 +7,10 @@ use std::{
 };
 
 use super::{Origin, RevocationEvent, Revocations};
+use crate::status::{Cursor, RevocationLog};
 
-/// What [`RevocationSink::accept`] returns.
-pub type SinkAnswer = Pin<Box<dyn Future<Output = Result<(), SinkError>> + Send>>;
+/// What [`RevocationSink::accept`] returns: the position of the last event, where the sink is a log.
+pub type SinkAnswer = Pin<Box<dyn Future<Output = Result<Option<Cursor>, SinkError>> + Send>>;
 
 /// Takes revocations in. [`Revocations`] does, for this process alone; a log does for everybody who reads it.
 pub trait RevocationSink: Send + Sync + fmt::Debug + 'static {
@@ -37,6 +38,14 @@ impl RevocationSink for Revocations {
     /// As [`revoke`](Self::revoke), [`suspend`](Self::suspend) and [`resume`](Self::resume) do; at once.
     fn accept(&self, events: Vec<RevocationEvent>) -> SinkAnswer {
         events.into_iter().for_each(|event| self.apply(Origin::LOCAL, event));
-        Box::pin(ready(Ok(())))
+        Box::pin(ready(Ok(None)))
+    }
+}
+
+impl RevocationSink for RevocationLog {
+    /// As [`publish`](Self::publish) does; at once.
+    fn accept(&self, events: Vec<RevocationEvent>) -> SinkAnswer {
+        let published = events.into_iter().try_fold(None, |_, event| self.publish(event).map(Some));
+        Box::pin(ready(published.map_err(|full| SinkError::new(full.to_string()))))
     }
 }

@@ -43,8 +43,9 @@
 //!
 //! The modules are these stages, in this order: [`policy`], [`credential`], [`token`] (with the [`keys`] it needs),
 //! [`status`], [`rejection`]. [`authorizer`] puts them in order, [`middleware`] puts that around a service, and
-//! [`issuer`], [`crypto`], [`clock`] and [`observe`] are what they stand on. Two doors lead elsewhere: [`outbound`] to the
-//! calls that the service makes itself, [`providers`] to authorization servers that are known.
+//! [`issuer`], [`crypto`], [`clock`] and [`observe`] are what they stand on. Three doors lead elsewhere: [`outbound`] to
+//! the calls that the service makes itself, [`providers`] to authorization servers that are known, [`redis`] to what all
+//! replicas know.
 //!
 //! # What it refuses
 //!
@@ -68,6 +69,7 @@
 //! | `outbound` | module [`outbound`]: tokens for the calls a service makes itself, and a layer that attaches them |
 //! | `agent-idp` | module [`providers::agent_idp`]: what its tokens take, and a client of its token service |
 //! | `grantex` | module [`providers::grantex`]: the same, its revocation feed, and its webhooks |
+//! | `redis` | module [`redis`]: a log of revocations in Redis, which all replicas follow |
 //! | `full` | all of them |
 
 pub mod authorizer;
@@ -88,6 +90,9 @@ pub mod policy;
 #[cfg(any(feature = "agent-idp", feature = "grantex"))]
 #[cfg_attr(docsrs, doc(cfg(any(feature = "agent-idp", feature = "grantex"))))]
 pub mod providers;
+#[cfg(feature = "redis")]
+#[cfg_attr(docsrs, doc(cfg(feature = "redis")))]
+pub mod redis;
 pub mod rejection;
 pub mod status;
 mod tasks;

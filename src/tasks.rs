@@ -69,7 +69,7 @@ pub(crate) async fn caught<T>(work: impl Future<Output = T>) -> Option<T> {
 
 /// What `work` comes to, in a task that goes on to its end though nobody waits for it any longer: for work that takes a
 /// bounded time and would lose something if it were cut short. `None` where it panicked, or there is no runtime any more.
-#[cfg(feature = "outbound")]
+#[cfg(any(feature = "outbound", feature = "redis"))]
 pub(crate) async fn uncut<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> Option<T> {
     Handle::try_current().ok()?.spawn(work).await.ok()
 }

@@ -66,6 +66,8 @@ const IMPORTS: &[(&str, &[&str])] = &[
             "token",
         ],
     ),
+    // clock, tasks: whoever waits for a connection waits for a bounded time, and it is made though nobody waits any more.
+    ("redis", &["clock", "tasks"]),
     // status: a feed over a bad network is a feed.
     ("testing", &["clock", "crypto", "issuer", "keys", "status", "tasks", "token"]),
 ];
@@ -106,6 +108,7 @@ fn nobody_imports_the_doors() {
     only("crate::testing", &["src/testing"]);
     only("crate::axum", &["src/axum.rs"]);
     only("crate::providers", &["src/providers"]);
+    only("crate::redis", &["src/redis"]);
 }
 
 #[test]
@@ -149,6 +152,12 @@ fn only_issuer_names_an_http_client() {
     // The fakes are servers.
     only("hyper", &["src/testing"]);
     only("hyper_util", &["src/testing"]);
+}
+
+#[test]
+fn only_redis_names_redis_and_its_tls() {
+    only("redis", &["src/redis"]);
+    only("rustls", &["src/redis/tls.rs"]);
 }
 
 #[test]

@@ -53,6 +53,8 @@ mod policy;
 #[cfg(unix)]
 mod protected_api;
 mod readiness;
+#[cfg(unix)]
+mod redis;
 mod rejection;
 mod revocation_endpoint;
 mod revocation_http;

@@ -1,0 +1,408 @@
+//! Commands → their answers, over one connection that many share, or one of one's own.
+
+use std::{
+    fmt,
+    future::Future,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use ::redis::{
+    AsyncConnectionConfig, Client, Cmd, ConnectionInfo, FromRedisValue, Pipeline, RedisConnectionInfo, RedisResult,
+    ScriptInvocation, Value, aio::MultiplexedConnection,
+};
+
+use super::{RedisError, locate::Place, tls::Certificates};
+use crate::{
+    clock::{Clock as _, SystemClock},
+    tasks::uncut,
+};
+
+/// Where Redis is and how it is spoken to. Clones share one connection, which is made when it is first needed and made
+/// again when it is of no use any more.
+#[derive(Clone)]
+pub struct Redis {
+    settings: Arc<Settings>,
+    shared: Arc<Shared>,
+}
+
+/// What was configured, checked.
+pub(super) struct Settings {
+    pub(super) place: Place,
+    pub(super) addresses: Vec<ConnectionInfo>,
+    /// As whom to speak to the server that holds the keys.
+    pub(super) node: RedisConnectionInfo,
+    pub(super) prefix: Box<str>,
+    pub(super) timeout: Duration,
+    pub(super) allows_plaintext: bool,
+    pub(super) certificates: Certificates,
+}
+
+impl fmt::Debug for Redis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let servers: Vec<_> = self.settings.addresses.iter().map(|address| address.addr().to_string()).collect();
+        f.debug_struct("Redis")
+            .field("servers", &servers)
+            .field("prefix", &self.settings.prefix)
+            .finish_non_exhaustive()
+    }
+}
+
+/// After a connection could not be made, nobody tries again for this long.
+const COOLDOWN: Duration = Duration::from_millis(100);
+
+/// The connection of all clones.
+struct Shared {
+    clock: SystemClock,
+    state: Mutex<State>,
+    /// Held by whoever makes a connection.
+    making: Arc<tokio::sync::Mutex<()>>,
+}
+
+#[derive(Default)]
+struct State {
+    /// And its number, by which it is known when it fails.
+    connection: Option<(MultiplexedConnection, u64)>,
+    made: u64,
+    failed: Option<(Duration, RedisError)>,
+}
+
+/// What can be asked: a command, several at once, or a script.
+pub(crate) trait Question: Sync {
+    /// Asks it over that connection.
+    fn ask(&self, connection: &mut MultiplexedConnection) -> impl Future<Output = RedisResult<Value>> + Send;
+}
+
+impl Question for Cmd {
+    async fn ask(&self, connection: &mut MultiplexedConnection) -> RedisResult<Value> {
+        self.query_async(connection).await
+    }
+}
+
+impl Question for Pipeline {
+    async fn ask(&self, connection: &mut MultiplexedConnection) -> RedisResult<Value> {
+        self.query_async(connection).await
+    }
+}
+
+impl Question for ScriptInvocation<'_> {
+    async fn ask(&self, connection: &mut MultiplexedConnection) -> RedisResult<Value> {
+        self.invoke_async(connection).await
+    }
+}
+
+impl Redis {
+    pub(super) fn new(settings: Settings) -> Self {
+        let settings = Arc::new(settings);
+        Self { settings, shared: Arc::default() }
+    }
+
+    /// The same Redis, over a connection that is not shared with those who have this one: for what keeps one busy.
+    pub(crate) fn apart(&self) -> Self {
+        Self { settings: Arc::clone(&self.settings), shared: Arc::default() }
+    }
+
+    /// The name of a key; all of ours are in one slot.
+    pub(crate) fn key(&self, name: &str) -> String {
+        self.settings.key(name)
+    }
+
+    /// How long an answer may take.
+    pub(crate) fn timeout(&self) -> Duration {
+        self.settings.timeout
+    }
+
+    /// Asks over the shared connection, once: whether something was done when that failed, is not known. Ready after
+    /// [`timeout`](Self::timeout) at the latest.
+    pub(crate) async fn run<T: FromRedisValue>(&self, question: &impl Question) -> Result<T, RedisError> {
+        self.run_within(question, self.settings.timeout).await
+    }
+
+    /// The same with another time for it, where that is longer.
+    pub(crate) async fn run_within<T: FromRedisValue>(
+        &self,
+        question: &impl Question,
+        timeout: Duration,
+    ) -> Result<T, RedisError> {
+        let mut number = None;
+        let answer = async {
+            let (mut connection, of) = self.shared_connection().await?;
+            number = Some(of);
+            connection.set_response_timeout(timeout);
+            answer(question, &mut connection, timeout).await
+        };
+        let answer = tokio::select! {
+            answer = answer => answer,
+            () = self.shared.clock.sleep(timeout) => Err(RedisError::Timeout(timeout)),
+        };
+        if let (Err(error), Some(number)) = (&answer, number)
+            && error.is_of_connection()
+        {
+            self.shared.is_useless(number);
+        }
+        answer
+    }
+
+    /// A connection of one's own, on which every answer may take this long.
+    pub(crate) async fn dedicated(&self, response_timeout: Duration) -> Result<Link, RedisError> {
+        let connection = self.settings.connect(&self.shared.clock, response_timeout).await?;
+        Ok(Link { connection, response_timeout })
+    }
+
+    async fn shared_connection(&self) -> Result<(MultiplexedConnection, u64), RedisError> {
+        if let Some(known) = self.shared.known() {
+            return known;
+        }
+        let turn = Arc::clone(&self.shared.making).lock_owned().await;
+        if let Some(known) = self.shared.known() {
+            return known;
+        }
+        let Self { settings, shared } = self.clone();
+        let timeout = settings.timeout;
+        // It is made also where whoever asked for it has no time to wait: others have.
+        let made = uncut(async move {
+            let made = settings.connect(&shared.clock, timeout).await;
+            let made = shared.made(made);
+            drop(turn);
+            made
+        });
+        made.await.unwrap_or_else(|| Err(RedisError::Unreachable("no tokio runtime here".to_owned())))
+    }
+}
+
+impl Default for Shared {
+    fn default() -> Self {
+        Self { clock: SystemClock::new(), state: Mutex::default(), making: Arc::default() }
+    }
+}
+
+impl Shared {
+    /// Held for an assignment at a time.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The connection that there is, or why there is none, where that was tried just now.
+    fn known(&self) -> Option<Result<(MultiplexedConnection, u64), RedisError>> {
+        let now = self.clock.now().monotonic();
+        let state = self.state();
+        let failed = state.failed.as_ref().filter(|(at, _)| now < at.saturating_add(COOLDOWN));
+        let connection = state.connection.clone().map(Ok);
+        connection.or_else(|| failed.map(|(_, error)| Err(error.clone())))
+    }
+
+    fn made(
+        &self,
+        made: Result<MultiplexedConnection, RedisError>,
+    ) -> Result<(MultiplexedConnection, u64), RedisError> {
+        let now = self.clock.now().monotonic();
+        let mut state = self.state();
+        match made {
+            Ok(connection) => {
+                state.made = state.made.wrapping_add(1);
+                let connection = (connection, state.made);
+                state.connection = Some(connection.clone());
+                state.failed = None;
+                Ok(connection)
+            }
+            Err(error) => {
+                state.failed = Some((now, error.clone()));
+                Err(error)
+            }
+        }
+    }
+
+    /// That connection failed somebody: the next one gets another, unless it was replaced already.
+    fn is_useless(&self, number: u64) {
+        let mut state = self.state();
+        if state.connection.as_ref().is_some_and(|(_, current)| *current == number) {
+            state.connection = None;
+        }
+    }
+}
+
+impl Settings {
+    pub(super) fn key(&self, name: &str) -> String {
+        format!("{{{}}}:{name}", self.prefix)
+    }
+
+    /// A connection to the master of our keys.
+    async fn connect(
+        &self,
+        clock: &SystemClock,
+        response_timeout: Duration,
+    ) -> Result<MultiplexedConnection, RedisError> {
+        let connecting = async { self.open(self.locate().await?, response_timeout).await };
+        tokio::select! {
+            connection = connecting => connection,
+            () = clock.sleep(self.timeout) => Err(RedisError::Timeout(self.timeout)),
+        }
+    }
+
+    /// A connection to that server, whoever it is.
+    pub(super) async fn open(
+        &self,
+        server: ConnectionInfo,
+        response_timeout: Duration,
+    ) -> Result<MultiplexedConnection, RedisError> {
+        let name = server.addr().to_string();
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(self.timeout))
+            .set_response_timeout(Some(response_timeout));
+        let client = if self.certificates.is_empty() {
+            Client::open(server)
+        } else {
+            Client::build_with_tls(server, self.certificates.told())
+        };
+        let opening = async { client?.get_multiplexed_async_connection_with_config(&config).await };
+        opening.await.map_err(|error| match RedisError::new(&error, self.timeout) {
+            RedisError::Unreachable(reason) => RedisError::Unreachable(format!("{name}: {reason}")),
+            other => other,
+        })
+    }
+}
+
+/// A connection of one's own. It is given up when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Link {
+    connection: MultiplexedConnection,
+    response_timeout: Duration,
+}
+
+impl Link {
+    /// Asks, and waits for the answer before anything else is asked.
+    pub(crate) async fn run<T: FromRedisValue>(&mut self, question: &impl Question) -> Result<T, RedisError> {
+        answer(question, &mut self.connection, self.response_timeout).await
+    }
+}
+
+async fn answer<T: FromRedisValue>(
+    question: &impl Question,
+    connection: &mut MultiplexedConnection,
+    timeout: Duration,
+) -> Result<T, RedisError> {
+    let answer = question.ask(connection).await.map_err(|error| RedisError::new(&error, timeout))?;
+    T::from_redis_value(answer).map_err(|_| RedisError::Malformed)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use ::redis::cmd;
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _},
+        net::TcpListener,
+    };
+
+    use super::*;
+
+    /// A server that answers everything with one line, and counts who connects.
+    async fn server(answer: &'static str) -> (String, Arc<AtomicUsize>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("redis://{}", listener.local_addr().unwrap());
+        let connections = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&connections);
+        let serve = async move {
+            loop {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                counted.fetch_add(1, Ordering::SeqCst);
+                let talk = async move {
+                    let mut question = [0; 4096];
+                    while let Ok(1..) = stream.read(&mut question).await {
+                        let asked = question.windows(4).filter(|word| word == b"PING" || word == b"SETI").count();
+                        question.fill(0);
+                        if stream.write_all(answer.repeat(asked).as_bytes()).await.is_err() {
+                            break;
+                        }
+                    }
+                };
+                tokio::task::spawn(talk);
+            }
+        };
+        tokio::task::spawn(serve);
+        (url, connections)
+    }
+
+    fn redis(url: &str) -> Redis {
+        Redis::at(url).unwrap().timeout(Duration::from_millis(200)).build().unwrap()
+    }
+
+    #[tokio::test]
+    async fn many_share_one_connection_and_one_attempt() {
+        let (url, connections) = server("+PONG\r\n").await;
+        let redis = redis(&url);
+        let asking = cmd("PING");
+        let all: Vec<Result<String, _>> = futures_util::future::join_all((0..50).map(|_| redis.run(&asking))).await;
+        assert!(all.iter().all(|answer| answer == &Ok("PONG".to_owned())), "{all:?}");
+        assert_eq!(connections.load(Ordering::SeqCst), 1);
+    }
+
+    #[tokio::test]
+    async fn a_master_that_became_a_replica_is_looked_for_anew() {
+        let (url, connections) = server("-READONLY x\r\n").await;
+        let redis = redis(&url);
+        for asked in 1..=3 {
+            let answer: Result<String, _> = redis.run(&cmd("PING")).await;
+            assert!(matches!(answer, Err(RedisError::Unreachable(_))), "{answer:?}");
+            assert_eq!(connections.load(Ordering::SeqCst), asked);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_wrong_with_a_command_costs_no_connection() {
+        let (url, connections) = server("-OOM x\r\n").await;
+        let redis = redis(&url);
+        for _ in 0..3 {
+            assert!(matches!(redis.run::<String>(&cmd("PING")).await, Err(RedisError::Failed(_))));
+        }
+        assert_eq!(connections.load(Ordering::SeqCst), 1);
+    }
+
+    #[tokio::test]
+    async fn nobody_waits_for_a_server_that_does_not_answer() {
+        let (url, connections) = server("").await;
+        let redis = redis(&url);
+        let asking = cmd("PING");
+        let all: Vec<Result<String, _>> = futures_util::future::join_all((0..50).map(|_| redis.run(&asking))).await;
+        assert!(all.iter().all(|answer| matches!(answer, Err(RedisError::Timeout(_)))), "{all:?}");
+        assert_eq!(connections.load(Ordering::SeqCst), 1, "and nobody knocks again at once");
+        assert!(redis.dedicated(Duration::from_millis(200)).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn whoever_is_told_that_nobody_is_there_does_not_ask_again_at_once() {
+        // Of a listener that is gone.
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("redis://{}", listener.local_addr().unwrap());
+        drop(listener);
+        let redis = redis(&url);
+        let first = redis.run::<String>(&cmd("PING")).await.unwrap_err();
+        assert!(matches!(first, RedisError::Unreachable(_)), "{first}");
+        let listener = TcpListener::bind(url.trim_start_matches("redis://")).await.unwrap();
+        assert_eq!(redis.run::<String>(&cmd("PING")).await, Err(first), "as it was just now");
+        tokio::select! {
+            _ = listener.accept() => panic!("somebody knocked"),
+            () = tokio::task::yield_now() => {}
+        }
+    }
+
+    #[tokio::test]
+    async fn a_connection_is_made_though_the_one_who_asked_has_left() {
+        let (url, connections) = server("+PONG\r\n").await;
+        let redis = redis(&url);
+        let asking = cmd("PING");
+        let mut asked = Box::pin(redis.run::<String>(&asking));
+        while redis.shared.making.try_lock().is_ok() {
+            tokio::select! {
+                biased;
+                answer = &mut asked => panic!("{answer:?}"),
+                () = tokio::task::yield_now() => {}
+            }
+        }
+        drop(asked);
+        let _ = redis.shared.making.lock().await;
+        assert!(redis.shared.known().unwrap().is_ok());
+        assert_eq!(connections.load(Ordering::SeqCst), 1);
+    }
+}

@@ -1,0 +1,85 @@
+//! Certificates as they were configured → what the client makes TLS of, and a crypto provider for it.
+
+use ::redis::{ClientTlsConfig, TlsCertificates};
+use ::rustls::{
+    crypto::{CryptoProvider, aws_lc_rs},
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
+};
+
+use super::RedisConfigError;
+
+/// Whose certificates are trusted instead of the system's, and which one is ours. In PEM, checked.
+#[derive(Clone, Default)]
+pub(super) struct Certificates {
+    pub(super) roots: Option<Vec<u8>>,
+    pub(super) own: Option<(Vec<u8>, Vec<u8>)>,
+}
+
+impl Certificates {
+    pub(super) const fn is_empty(&self) -> bool {
+        self.roots.is_none() && self.own.is_none()
+    }
+
+    pub(super) fn check(&self) -> Result<(), RedisConfigError> {
+        let wrong = |reason| Err(RedisConfigError::Tls(reason));
+        if self.roots.as_ref().is_some_and(|pem| !holds_certificates(pem)) {
+            return wrong("the root certificates hold none, or one that cannot be read");
+        }
+        let Some((certificate, key)) = &self.own else { return Ok(()) };
+        if !holds_certificates(certificate) {
+            return wrong("the client certificate cannot be read");
+        }
+        PrivateKeyDer::from_pem_slice(key).map_err(|_| RedisConfigError::Tls("the client's key cannot be read"))?;
+        Ok(())
+    }
+
+    pub(super) fn told(&self) -> TlsCertificates {
+        let own = self.own.clone().map(|(client_cert, client_key)| ClientTlsConfig { client_cert, client_key });
+        TlsCertificates { client_tls: own, root_cert: self.roots.clone() }
+    }
+}
+
+fn holds_certificates(pem: &[u8]) -> bool {
+    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+    certificates.is_ok_and(|certificates| !certificates.is_empty())
+}
+
+/// The client makes its TLS of the process's default provider. Where there is none yet, rustls chooses by its features,
+/// and panics where these do not say which (another crate turned on `ring` as well, or `custom-provider`). So ours becomes
+/// the default, as it would where rustls chose; one that is installed already stays.
+pub(super) fn provide_crypto() {
+    if CryptoProvider::get_default().is_none() {
+        // Somebody may have been faster, which is as good.
+        let _ = aws_lc_rs::default_provider().install_default();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn certificates_that_hold_none_are_refused() {
+        let rows = [
+            (Some(""), None),
+            (Some("not PEM"), None),
+            (Some("-----BEGIN CERTIFICATE-----\n!!\n-----END CERTIFICATE-----\n"), None),
+            (Some("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"), None),
+            (None, Some(("", ""))),
+            (None, Some(("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "no key"))),
+        ];
+        for (roots, own) in rows {
+            let own = own.map(|(certificate, key)| (certificate.into(), key.into()));
+            let certificates = Certificates { roots: roots.map(Into::into), own };
+            assert!(matches!(certificates.check(), Err(RedisConfigError::Tls(_))), "{roots:?}");
+        }
+        assert_eq!(Certificates::default().check(), Ok(()));
+    }
+
+    #[test]
+    fn there_is_a_provider_afterwards() {
+        provide_crypto();
+        provide_crypto();
+        assert!(CryptoProvider::get_default().is_some());
+    }
+}

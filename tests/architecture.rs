@@ -67,7 +67,8 @@ const IMPORTS: &[(&str, &[&str])] = &[
         ],
     ),
     // clock, tasks: whoever waits for a connection waits for a bounded time, and it is made though nobody waits any more.
-    ("redis", &["clock", "tasks"]),
+    // crypto: keys are found by digests. observe, status: a log is an adapter of what status follows.
+    ("redis", &["clock", "crypto", "observe", "status", "tasks"]),
     // status: a feed over a bad network is a feed.
     ("testing", &["clock", "crypto", "issuer", "keys", "status", "tasks", "token"]),
 ];

@@ -2,7 +2,7 @@
 
 use ::redis::{ClientTlsConfig, TlsCertificates};
 use ::rustls::{
-    crypto::{CryptoProvider, aws_lc_rs},
+    crypto::{self, CryptoProvider},
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
 };
 
@@ -50,7 +50,7 @@ fn holds_certificates(pem: &[u8]) -> bool {
 pub(super) fn provide_crypto() {
     if CryptoProvider::get_default().is_none() {
         // Somebody may have been faster, which is as good.
-        let _ = aws_lc_rs::default_provider().install_default();
+        let _ = crypto::aws_lc_rs::default_provider().install_default();
     }
 }
 

@@ -1,0 +1,208 @@
+//! A [`Redis`] and settings → the log of revocations in it.
+
+use std::{
+    fmt,
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
+
+use super::{Redis, RedisConfigError};
+use crate::clock::{Clock, SharedClock, SystemClock};
+
+/// A log of revocations in Redis: whoever holds one publishes, and every replica that follows it knows moments later.
+///
+/// It is a [`RevocationFeed`](crate::status::RevocationFeed) to be followed and a
+/// [`RevocationSink`](crate::status::RevocationSink) that takes in what others say.
+///
+/// ```no_run
+/// use portcullis::{
+///     Authorizer, clock::UnixTime,
+///     redis::{Redis, RedisRevocations},
+///     status::{FeedPolicy, Revocation, RevocationEvent},
+/// };
+///
+/// # async fn example(builder: portcullis::AuthorizerBuilder, now: UnixTime) -> Result<(), Box<dyn std::error::Error>> {
+/// let redis = Redis::at("rediss://portcullis:password@redis.internal:6380/0")?.build()?;
+/// let log = RedisRevocations::new(redis);
+/// // Every replica follows it.
+/// let builder = builder.revocation_feed(log.clone(), FeedPolicy::default());
+/// // Whoever revokes publishes: here, "log out everywhere".
+/// let all = Revocation::subject(Some("https://idp.example"), "user-1", now);
+/// let revision = log.publish(RevocationEvent::Revoked(all)).await?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// Once, before the first replica is started, the log is [established](Self::establish).
+#[derive(Clone)]
+pub struct RedisRevocations {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    redis: Redis,
+    settings: Settings,
+}
+
+/// What was configured, checked.
+pub(super) struct Settings {
+    /// Over another connection where `WAIT` holds it up.
+    pub(super) writing: Redis,
+    pub(super) label: Box<str>,
+    pub(super) heartbeat: Duration,
+    pub(super) kept_events: u64,
+    pub(super) min_replicas: u32,
+    pub(super) max_token_lifetime: Option<Duration>,
+    pub(super) clock: SharedClock,
+    /// Whether this Redis is known to keep what it is given.
+    pub(super) is_checked: AtomicBool,
+}
+
+/// A [`RedisRevocations`] being configured.
+#[derive(Debug)]
+#[must_use]
+pub struct RedisRevocationsBuilder {
+    redis: Redis,
+    label: Box<str>,
+    heartbeat: Duration,
+    kept_events: u64,
+    min_replicas: u32,
+    max_token_lifetime: Option<Duration>,
+    clock: SharedClock,
+}
+
+impl fmt::Debug for RedisRevocations {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Inner { redis, settings } = &*self.inner;
+        f.debug_struct("RedisRevocations").field("label", &settings.label).field("redis", redis).finish_non_exhaustive()
+    }
+}
+
+impl RedisRevocations {
+    /// The log in that Redis, as it is by default.
+    #[must_use]
+    pub fn new(redis: Redis) -> Self {
+        Self::builder(redis).made()
+    }
+
+    /// The log in that Redis, to be configured.
+    pub fn builder(redis: Redis) -> RedisRevocationsBuilder {
+        RedisRevocationsBuilder {
+            redis,
+            label: "redis".into(),
+            heartbeat: Duration::from_millis(250),
+            kept_events: 100_000,
+            min_replicas: 0,
+            max_token_lifetime: None,
+            clock: Arc::new(SystemClock::new()),
+        }
+    }
+
+    pub(super) fn redis(&self) -> &Redis {
+        &self.inner.redis
+    }
+
+    pub(super) fn settings(&self) -> &Settings {
+        &self.inner.settings
+    }
+}
+
+impl RedisRevocationsBuilder {
+    /// What logs, metrics and readiness call it. Default: `redis`.
+    pub fn label(mut self, label: &str) -> Self {
+        self.label = label.into();
+        self
+    }
+
+    /// How often Redis is asked whether there is nothing new, for each who follows. Default: 250 milliseconds; from 10
+    /// milliseconds to 10 seconds.
+    pub const fn heartbeat(mut self, interval: Duration) -> Self {
+        self.heartbeat = interval;
+        self
+    }
+
+    /// About so many of the newest events are kept for those who were away; who was away for longer takes a snapshot.
+    /// All publishers should say the same. Default: 100,000.
+    pub const fn kept_events(mut self, events: u64) -> Self {
+        self.kept_events = events;
+        self
+    }
+
+    /// An event is acknowledged when so many replicas of the Redis have it, and a server that fewer follow proves nothing.
+    /// With more than half of them, a master that others have replaced without its knowing proves nothing, and nothing that
+    /// was acknowledged is lost by that. Default: 0, at most 100.
+    ///
+    /// Replicas are heard once a second: what is known is then up to 2 seconds older than it would be. All who publish and
+    /// all who follow should say the same.
+    pub const fn min_replicas(mut self, replicas: u32) -> Self {
+        self.min_replicas = replicas;
+        self
+    }
+
+    /// No token lives longer than this, from `iat` to `exp`. A revocation that does not say when its tokens expire leaves
+    /// the log when they must have; without this, it never does. Of a session or grant that is revoked whenever issued,
+    /// tokens issued long after that may pass: the issuer must not issue any.
+    pub const fn max_token_lifetime(mut self, lifetime: Duration) -> Self {
+        self.max_token_lifetime = Some(lifetime);
+        self
+    }
+
+    /// Another clock than the machine's, for when something was decided and when a heartbeat is due.
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// Checks it. Redis is not asked yet.
+    ///
+    /// # Errors
+    /// Where a number is out of bounds.
+    pub fn build(self) -> Result<RedisRevocations, RedisConfigError> {
+        let wrong = |what: String| Err(RedisConfigError::Setting(what));
+        if !(Duration::from_millis(10)..=Duration::from_secs(10)).contains(&self.heartbeat) {
+            return wrong(format!("a heartbeat of {:?} is not between 10 milliseconds and 10 seconds", self.heartbeat));
+        }
+        if !(1..=1 << 32).contains(&self.kept_events) {
+            return wrong(format!("{} is no number of events to keep", self.kept_events));
+        }
+        if self.min_replicas > 100 {
+            return wrong(format!("{} replicas are more than a Redis has", self.min_replicas));
+        }
+        if let Some(lifetime) = self.max_token_lifetime.filter(|lifetime| lifetime.as_secs() == 0) {
+            return wrong(format!("no token lives for {lifetime:?}"));
+        }
+        Ok(self.made())
+    }
+
+    fn made(self) -> RedisRevocations {
+        let Self { redis, label, heartbeat, kept_events, min_replicas, max_token_lifetime, clock } = self;
+        let writing = if min_replicas == 0 { redis.clone() } else { redis.apart() };
+        let is_checked = AtomicBool::new(false);
+        let settings =
+            Settings { writing, label, heartbeat, kept_events, min_replicas, max_token_lifetime, clock, is_checked };
+        RedisRevocations { inner: Arc::new(Inner { redis, settings }) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_that_could_not_work_are_refused_threat_32() {
+        let builder = || RedisRevocations::builder(Redis::at("redis://localhost").unwrap().build().unwrap());
+        let rows = [
+            (builder().heartbeat(Duration::ZERO), "heartbeat"),
+            (builder().heartbeat(Duration::from_secs(11)), "heartbeat"),
+            (builder().kept_events(0), "events"),
+            (builder().kept_events(u64::MAX), "events"),
+            (builder().min_replicas(101), "replicas"),
+            (builder().max_token_lifetime(Duration::from_millis(999)), "token"),
+        ];
+        for (builder, word) in rows {
+            let error = builder.build().unwrap_err();
+            assert!(error.to_string().contains(word), "{error}");
+        }
+        assert!(builder().build().is_ok());
+    }
+}

@@ -249,7 +249,7 @@ impl RevocationSink for RedisRevocations {
         let log = self.clone();
         Box::pin(async move {
             let published = log.publish_all(events).await;
-            published.map(drop).map_err(|error| SinkError::new(observe::chain(&error)))
+            published.map(Some).map_err(|error| SinkError::new(observe::chain(&error)))
         })
     }
 }

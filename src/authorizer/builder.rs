@@ -1,8 +1,12 @@
 //! Configuration → [`Authorizer`], or the error that names what is wrong with it.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use super::{Authorizer, ConfigError, Inner, Issuer, cache::TokenCache, start::Start, trusted::TrustedIssuers};
+use http::HeaderName;
+
+use super::{
+    Authorizer, ConfigError, Inner, Issuer, cache::TokenCache, revision, start::Start, trusted::TrustedIssuers,
+};
 use crate::{
     clock::{Clock, SharedClock, SystemClock},
     credential::{AuthorizationHeader, CredentialSource, DEFAULT_MAX_LEN},
@@ -28,6 +32,8 @@ pub struct AuthorizerBuilder {
     transport: Option<Arc<dyn Transport>>,
     revocations: Option<Revocations>,
     feeds: Vec<(Arc<dyn RevocationFeed>, FeedPolicy)>,
+    revision_header: Option<HeaderName>,
+    revision_budget: Duration,
     token_cache_bytes: usize,
     clock: SharedClock,
 }
@@ -44,6 +50,8 @@ impl AuthorizerBuilder {
             transport: None,
             revocations: None,
             feeds: Vec::new(),
+            revision_header: None,
+            revision_budget: revision::BUDGET,
             token_cache_bytes: TOKEN_CACHE_BYTES,
             clock: Arc::new(SystemClock::new()),
         }
@@ -118,6 +126,40 @@ impl AuthorizerBuilder {
         self
     }
 
+    /// Lets a request demand what must be known of the revocation log before it may pass, in this header: a
+    /// [`Cursor`](crate::status::Cursor) as a text, such as publishing a revocation returned. See
+    /// [`Input::at_least`](super::Input::at_least) for what that means. Default: none is read.
+    ///
+    /// A revision is of one log: exactly one feed must be followed. A demand can only make the answer stricter: malformed or
+    /// repeated it is refused with 400, as a credential is, and where no token is judged nobody looks at it.
+    ///
+    /// Whoever has a token may demand a revision that there is not, and so hold each of its requests for the
+    /// [budget](Self::revision_budget), and have the issuer asked about the token once for each: in calls that requests
+    /// share, within the [bounds](crate::status::StatusPolicy) on those. That costs a task that sleeps and a comparison for
+    /// each event of the log meanwhile. Where opaque tokens are accepted, what only looks like one suffices. Where
+    /// clients are strangers, let a proxy take the header away.
+    ///
+    /// ```
+    /// use http::HeaderName;
+    /// use portcullis::{Authorizer, status::{FeedPolicy, RevocationLog}};
+    ///
+    /// let log = RevocationLog::new();
+    /// let builder = Authorizer::builder()
+    ///     .revocation_feed(log.clone(), FeedPolicy::default())
+    ///     .revision_header(HeaderName::from_static("revocations-at-least"));
+    /// ```
+    pub fn revision_header(mut self, name: HeaderName) -> Self {
+        self.revision_header = Some(name);
+        self
+    }
+
+    /// How long a request may wait until the revision is known that it demands; from a millisecond to ten seconds. Default:
+    /// 100 milliseconds.
+    pub const fn revision_budget(mut self, budget: Duration) -> Self {
+        self.revision_budget = budget;
+        self
+    }
+
     /// How many bytes verified tokens may take that are kept, so that their signature is not checked with every request;
     /// everything else is. Zero keeps none. Default: 32 MiB, some 25,000 tokens of a kilobyte; those in use outlast the
     /// others. A token is forgotten with the keys that vouched for it.
@@ -174,6 +216,12 @@ impl AuthorizerBuilder {
         if feeds > MAX_FEEDS {
             return Err(ConfigError::TooManyFeeds(feeds));
         }
+        if self.revision_header.is_some() && feeds != 1 {
+            return Err(ConfigError::RevisionFeeds(feeds));
+        }
+        if !revision::BUDGETS.contains(&self.revision_budget) {
+            return Err(ConfigError::RevisionBudget(self.revision_budget));
+        }
         // Feeds need an index to put into what they say.
         let revocations = match self.revocations {
             None if feeds > 0 => Some(RevocationsBuilder::by_clock(Arc::clone(&self.clock))),
@@ -199,6 +247,8 @@ impl AuthorizerBuilder {
                 resource: Arc::new(resource),
                 revocations,
                 feeds,
+                revision_header: self.revision_header,
+                revision_budget: self.revision_budget,
                 verified: TokenCache::new(self.token_cache_bytes),
                 clock: self.clock,
             }),

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use super::{
     Answers, Authorizer, Decision, Input, Need, OwnedInput, Permit,
     cache::Held,
-    input::{Pass, Question},
+    input::{Pass, Question, Unreadable},
     trusted::TrustedIssuer,
     verified::Verified,
 };
@@ -16,7 +16,7 @@ use crate::{
     observe,
     policy::{Access, PolicyRefusal, Requirement, Sufficient},
     rejection::{Rejection, RejectionKind},
-    status::{Demand, DrivenFeed, Freshness, Hearing, NoWord, Presented, Standing, Unsettled},
+    status::{Demand, DrivenFeed, Freshness, Hearing, NoWord, Presented, Standing, StatusUnavailable, Unsettled},
     token::{SignatureError, TokenError, UnverifiedToken, VerifiedToken},
 };
 
@@ -63,6 +63,13 @@ impl Authorizer {
                 answers.keys_asked = true;
                 answers.keys_timed_out = issuer.keys.ask(&question).await == KeyAnswer::TimedOut;
             }
+            Question::Revision(revision) => {
+                self.tend_feeds();
+                self.await_revision(*revision).await;
+                answers.revision_awaited = true;
+                // It may have been said before what is demanded happened.
+                answers.status = None;
+            }
             Question::Status(inquiry) => {
                 self.tend_feeds();
                 answers.status = issuer.status.ask(&inquiry).await.map(Box::new);
@@ -84,8 +91,13 @@ impl Authorizer {
 
     /// Sees to it that feeds are followed, where the runtime on which they were is gone.
     pub(super) fn tend_feeds(&self) {
+        self.feeds().for_each(DrivenFeed::tend);
+    }
+
+    /// Every feed that is followed.
+    pub(super) fn feeds(&self) -> impl Iterator<Item = &DrivenFeed> {
         let of_issuers = self.inner.issuers.iter().filter_map(|issuer| issuer.status.feed());
-        self.inner.feeds.iter().chain(of_issuers).for_each(DrivenFeed::tend);
+        self.inner.feeds.iter().chain(of_issuers)
     }
 
     /// Counts and logs a refusal, once, and sees to what may be behind it.
@@ -147,7 +159,11 @@ impl Authorizer {
                 let rejection = self.reject(RejectionKind::NoCredential).with_requirement(requirement);
                 return Err(Stop::Reject(rejection));
             }
-            Err(reason) => return Err(self.malformed(reason)),
+            Err(Unreadable::Credential(reason)) => return Err(self.malformed(reason)),
+            Err(Unreadable::Revision(reason)) => {
+                let rejection = self.reject(RejectionKind::InvalidRequest).because_of_revision(reason);
+                return Err(Stop::Reject(rejection));
+            }
         };
         let read = self.read(found, held, requirement, answers, now)?;
         let (position, presented, known) = match (read, held.as_deref()) {
@@ -157,7 +173,7 @@ impl Authorizer {
             (Read::Verified, None) => return Err(self.invalid(TokenError::Claims)),
             (Read::Opaque(position, bearer), _) => (position, Presented::Opaque(bearer.as_bytes()), None),
         };
-        let Standing { token, renewal, assent } = self.stands(position, presented, requirement, answers, now)?;
+        let Standing { token, renewal, assent } = self.stands(position, presented, input, answers, now)?;
         // Before the token is handed out: whoever holds it now is somebody else.
         if let Some(renewed) = known.and_then(|known| known.renewed(assent, self.inner.verified.largest())) {
             self.inner.verified.keep(Arc::new(renewed));
@@ -215,15 +231,16 @@ impl Authorizer {
         Ok(Read::Verified)
     }
 
-    /// Whether the issuer stands by the token, as freshly as the route wants to know.
+    /// Whether the issuer stands by the token, as freshly as the route and the request want to know.
     fn stands<'t>(
         &self,
         position: usize,
         presented: Presented<'t>,
-        requirement: &Requirement,
+        input: &Input<'_>,
         answers: &Answers,
         now: Now,
     ) -> Result<Standing<'t>, Stop> {
+        let requirement = input.requirement;
         let Some(issuer) = self.inner.issuers.get(position) else { return Err(self.invalid(TokenError::Issuer)) };
         // Taken before the index is asked: what feeds promise was applied before.
         let max_age = match requirement.freshness() {
@@ -232,12 +249,21 @@ impl Authorizer {
         };
         let feeds = self.inner.feeds.iter().chain(issuer.status.feed());
         let heard = Hearing::of(feeds, max_age, now.monotonic());
+        let is_behind = input.revision.is_some_and(|revision| !self.has_applied(revision));
         if let Presented::Jwt(token, _) = presented {
             // Also after an answer that left before the revocation came: this runs again once it is there.
             self.check_revocations(token)?;
         }
+        if let Some(revision) = input.revision
+            && is_behind
+            && !answers.revision_awaited
+            && self.only_feed().is_some()
+        {
+            return Err(Stop::Need(Need { issuer: position, question: Question::Revision(Box::new(revision)) }));
+        }
         let demand = Demand {
-            freshness: requirement.freshness(),
+            // The one who may know more than the log that we wait for.
+            freshness: if is_behind { Freshness::EveryRequest } else { requirement.freshness() },
             on_outage: requirement.outage_policy(),
             answer: answers.status.as_deref(),
             heard,
@@ -247,6 +273,8 @@ impl Authorizer {
             Unsettled::Ask(inquiry) => Stop::Need(Need { issuer: position, question: Question::Status(inquiry) }),
             Unsettled::Withdrawn(reason) => self.invalid(reason),
             Unsettled::Unavailable(NoWord { reason, retry_after }) => {
+                let is_alone = is_behind && reason == StatusUnavailable::NobodyToAsk;
+                let reason = if is_alone { StatusUnavailable::RevisionNotReached } else { reason };
                 let rejection = self.reject(RejectionKind::StatusUnavailable).with_retry_after(retry_after);
                 Stop::Reject(rejection.because_of_status(reason))
             }

@@ -90,6 +90,12 @@ pub enum ConfigError {
     /// More feeds than can be told apart.
     #[error("{0} revocation feeds; at most 200 can be followed")]
     TooManyFeeds(usize),
+    /// A header for revisions, and not exactly one log that they could be of.
+    #[error("a revision is of one log, and {0} revocation feeds are followed")]
+    RevisionFeeds(usize),
+    /// A wait for revisions that is none, or too long.
+    #[error("a revision budget of {0:?}; from a millisecond to ten seconds are accepted")]
+    RevisionBudget(Duration),
     /// The HTTP client could not be set up.
     #[error("the HTTP client could not be set up")]
     HttpClient(#[source] TransportError),

@@ -7,7 +7,7 @@ use crate::{
     keys::KeyQuestion,
     policy::{AccessToken, Requirement, Sufficient},
     rejection::Rejection,
-    status::{Answer, Inquiry, StatusQuestion},
+    status::{Answer, Cursor, Inquiry, RevisionError, StatusQuestion},
 };
 
 /// A credential and what is required of it: taken from a request, or given by hand.
@@ -24,23 +24,63 @@ use crate::{
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Input<'r> {
-    pub(super) credential: Result<Option<Found<'r>>, CredentialError>,
+    pub(super) credential: Result<Option<Found<'r>>, Unreadable>,
     pub(super) requirement: &'r Arc<Requirement>,
+    /// What must be known here of the revocation log before the token may pass.
+    pub(super) revision: Option<Cursor>,
+}
+
+/// What is wrong with a request that has a credential.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Unreadable {
+    Credential(CredentialError),
+    Revision(RevisionError),
 }
 
 impl<'r> Input<'r> {
     /// The credential (or what is wrong with it) and the requirement.
     #[must_use]
     pub fn new(credential: Result<Option<Bearer<'r>>, CredentialError>, requirement: &'r Arc<Requirement>) -> Self {
-        Self { credential: credential.map(|bearer| bearer.map(Found::from)), requirement }
+        Self::found(credential.map(|bearer| bearer.map(Found::from)), requirement)
+    }
+
+    /// The token may pass only where everything is known that the revocation log says up to that position, such as one that
+    /// [`publish`](crate::status::RevocationLog::publish) returned: whoever has revoked something is not shown the past. Of
+    /// several, the greatest counts.
+    ///
+    /// Where it is not known yet, that is [waited for](super::AuthorizerBuilder::revision_budget). After that, as where the
+    /// authorizer does not follow exactly one feed and so cannot tell, the token's issuer is asked, as on a route that asks
+    /// on [every request](crate::status::Freshness::EveryRequest); with nobody to ask, the answer is 503, whatever is
+    /// accepted in an outage. A credential that may be left out, and is, demands nothing.
+    ///
+    /// ```
+    /// use portcullis::{Authorizer, Input, Rejection, status::Cursor};
+    ///
+    /// # async fn example(authorizer: &Authorizer, input: Input<'_>, revision: Cursor) -> Result<(), Rejection> {
+    /// let permit = authorizer.authorize(&input.at_least(revision)).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn at_least(mut self, revision: Cursor) -> Self {
+        self.revision = self.revision.max(Some(revision));
+        self
     }
 
     /// What was found in a request.
-    pub(super) const fn found(
+    pub(super) fn found(
         credential: Result<Option<Found<'r>>, CredentialError>,
         requirement: &'r Arc<Requirement>,
     ) -> Self {
-        Self { credential, requirement }
+        Self { credential: credential.map_err(Unreadable::Credential), requirement, revision: None }
+    }
+
+    /// The same, with what the request says of a revision. Where no token is judged, it says nothing.
+    pub(super) fn with_revision(self, said: Result<Option<Cursor>, RevisionError>) -> Self {
+        match (self.credential, said) {
+            (Ok(Some(_)), Err(error)) => Self { credential: Err(Unreadable::Revision(error)), ..self },
+            (_, said) => Self { revision: said.unwrap_or_default(), ..self },
+        }
     }
 
     /// The same, independent of the request: for waiting.
@@ -48,14 +88,16 @@ impl<'r> Input<'r> {
         OwnedInput {
             credential: self.credential.map(|found| found.map(|found| found.as_bytes().into())),
             requirement: Arc::clone(self.requirement),
+            revision: self.revision,
         }
     }
 }
 
 /// An [`Input`] that borrows nothing.
 pub(crate) struct OwnedInput {
-    credential: Result<Option<Box<[u8]>>, CredentialError>,
+    credential: Result<Option<Box<[u8]>>, Unreadable>,
     requirement: Arc<Requirement>,
+    revision: Option<Cursor>,
 }
 
 impl OwnedInput {
@@ -64,7 +106,7 @@ impl OwnedInput {
             Ok(found) => Ok(found.as_deref().map(Found::again)),
             Err(error) => Err(*error),
         };
-        Input::found(credential, &self.requirement)
+        Input { credential, requirement: &self.requirement, revision: self.revision }
     }
 }
 
@@ -77,6 +119,8 @@ pub struct Answers {
     pub(super) keys_asked: bool,
     /// Patience ended before the attempt did: nothing came of it.
     pub(super) keys_timed_out: bool,
+    /// The revision that is demanded was waited for.
+    pub(super) revision_awaited: bool,
     /// What the status source said of the token, or that it said nothing.
     pub(super) status: Option<Box<Answer>>,
 }
@@ -133,15 +177,17 @@ impl Permit {
 /// What memory cannot answer.
 #[derive(Clone)]
 pub struct Need {
-    /// The position of the issuer who is to be asked.
+    /// The position of the token's issuer.
     pub(super) issuer: usize,
     pub(super) question: Question,
 }
 
-/// What an issuer is to be asked for.
+/// What an issuer is to be asked for, or a feed waited for.
 #[derive(Clone)]
 pub(super) enum Question {
     Keys(KeyQuestion),
+    /// Boxed, so that every decision is no larger for it.
+    Revision(Box<Cursor>),
     Status(Inquiry),
 }
 
@@ -150,6 +196,7 @@ impl fmt::Debug for Need {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.question {
             Question::Keys(_) => "Need(keys)",
+            Question::Revision(_) => "Need(revision)",
             Question::Status(_) => "Need(status)",
         })
     }

@@ -16,15 +16,17 @@ mod error;
 mod input;
 mod issuer;
 mod readiness;
+mod revision;
 mod start;
 mod trusted;
 mod verified;
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 pub use builder::AuthorizerBuilder;
 use cache::TokenCache;
 pub use error::{ConfigError, IssuerError, NotReady};
+use http::HeaderName;
 pub(crate) use input::OwnedInput;
 pub use input::{Answers, Decision, Input, Need, Permit};
 pub use issuer::{Issuer, IssuerWithoutAudience};
@@ -76,6 +78,10 @@ struct Inner {
     revocations: Option<Revocations>,
     /// Those that speak of tokens of whatever issuer.
     feeds: Vec<DrivenFeed>,
+    /// Where a request says which revision it demands.
+    revision_header: Option<HeaderName>,
+    /// How long it may wait for that.
+    revision_budget: Duration,
     /// Tokens whose signature was checked before.
     verified: TokenCache<Verified>,
     clock: SharedClock,
@@ -105,11 +111,15 @@ impl Authorizer {
         }
     }
 
-    /// The credential of a request with these headers, to be judged by `requirement`.
+    /// The credential of a request with these headers, and the revision that they demand, to be judged by `requirement`.
     #[must_use]
     pub fn input<'r>(&self, headers: &'r http::HeaderMap, requirement: &'r Arc<Requirement>) -> Input<'r> {
-        let Inner { credential, max_credential_len, .. } = &*self.inner;
-        Input::found(credential::find(&**credential, headers, *max_credential_len), requirement)
+        let Inner { credential, max_credential_len, revision_header, .. } = &*self.inner;
+        let input = Input::found(credential::find(&**credential, headers, *max_credential_len), requirement);
+        match revision_header {
+            Some(name) => input.with_revision(revision::demanded(headers, name)),
+            None => input,
+        }
     }
 
     /// Prepares a requirement for use beside a handler: checks its scopes, and lets the table's implications count.

@@ -22,7 +22,12 @@ pub(crate) use challenge::{ProtectedResource, is_realm};
 pub(crate) use received::says_invalid_token;
 pub use respond::{EmptyResponder, JsonResponder, RequestHead, Respond, RespondWith};
 
-use crate::{credential::CredentialError, policy::Requirement, status::StatusUnavailable, token::TokenError};
+use crate::{
+    credential::CredentialError,
+    policy::Requirement,
+    status::{RevisionError, StatusUnavailable},
+    token::TokenError,
+};
 
 /// Why a request was refused, as far as the caller may know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -30,7 +35,7 @@ use crate::{credential::CredentialError, policy::Requirement, status::StatusUnav
 pub enum RejectionKind {
     /// The request carries no bearer credential, and the route needs one.
     NoCredential,
-    /// The credential is malformed, repeated or too long.
+    /// The credential is malformed, repeated or too long; or so is the revision that comes with it.
     InvalidRequest,
     /// The token is not one of ours, not for us, or not to be believed.
     InvalidToken,
@@ -156,6 +161,7 @@ pub struct Rejection {
 #[derive(Clone, Copy, Debug)]
 enum Reason {
     Credential(CredentialError),
+    Revision(RevisionError),
     Token(TokenError),
     Status(StatusUnavailable),
 }
@@ -173,6 +179,11 @@ impl Rejection {
 
     pub(crate) const fn because_of_credential(mut self, reason: CredentialError) -> Self {
         self.reason = Some(Reason::Credential(reason));
+        self
+    }
+
+    pub(crate) const fn because_of_revision(mut self, reason: RevisionError) -> Self {
+        self.reason = Some(Reason::Revision(reason));
         self
     }
 
@@ -214,6 +225,7 @@ impl Error for Rejection {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self.reason.as_ref()? {
             Reason::Credential(error) => Some(error),
+            Reason::Revision(error) => Some(error),
             Reason::Token(error) => Some(error),
             Reason::Status(error) => Some(error),
         }

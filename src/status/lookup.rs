@@ -52,6 +52,9 @@ pub enum StatusUnavailable {
     /// Nothing was heard of the issuer's revocations for too long.
     #[error("the revocation feed is stale")]
     StaleFeed,
+    /// The request demands a revision that is not known here yet, and nobody is configured who could be asked in its stead.
+    #[error("the revision that the request demands was not reached in time")]
+    RevisionNotReached,
 }
 
 /// A source in use: memory before it, and tasks that ask.

@@ -41,7 +41,7 @@ pub(crate) use active::Active;
 pub use active::ActiveToken;
 pub use feed::{
     Cursor, CursorError, FeedAnswer, FeedError, FeedMessage, FeedMessages, FeedPages, FeedPolicy, FeedSnapshot,
-    FeedState, LogFull, RevocationFeed, RevocationLog, RevocationLogBuilder,
+    FeedState, LogFull, RevisionError, RevocationFeed, RevocationLog, RevocationLogBuilder,
 };
 pub(crate) use feed::{DrivenFeed, Following};
 pub use freshness::{Freshness, InvalidOnOutage, OnOutage};

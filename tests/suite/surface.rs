@@ -36,8 +36,8 @@ use portcullis::{
     rejection::{EmptyResponder, JsonResponder},
     status::{
         ActiveToken, Cursor, CursorError, FeedError, FeedMessage, FeedPolicy, Freshness, Introspection,
-        IntrospectionError, InvalidOnOutage, LogFull, OnOutage, Revocation, RevocationEvent, RevocationLog,
-        RevocationTarget, Revocations, RevocationsBuilder, RevocationsError, SinkError,
+        IntrospectionError, InvalidOnOutage, LogFull, OnOutage, RevisionError, Revocation, RevocationEvent,
+        RevocationLog, RevocationTarget, Revocations, RevocationsBuilder, RevocationsError, SinkError,
     },
     testing::{Asked, Fault, ManualClock, TestIssuer, TestIssuerBuilder, TestKey, TokenBuilder, UnreliableFeed},
     token::{ClaimsError, InvalidScope, TokenError},
@@ -172,6 +172,7 @@ fn errors_are_errors_wherever_they_go() {
     error::<CursorError>();
     error::<FeedError>();
     error::<LogFull>();
+    error::<RevisionError>();
     error::<RevocationsError>();
     error::<SinkError>();
     error::<Rejection>();
@@ -230,7 +231,7 @@ fn what_every_request_moves_around_is_small() {
         ("Option<AccessToken>", size_of::<Option<AccessToken>>(), 1),
         ("Permit", size_of::<Permit>(), 2),
         ("Bearer", size_of::<Bearer<'_>>(), 2),
-        ("Input", size_of::<Input<'_>>(), 5),
+        ("Input", size_of::<Input<'_>>(), 8),
         ("Answers", size_of::<Answers>(), 4),
         ("Now", size_of::<Now>(), 3),
         ("Rejection", size_of::<Rejection>(), 8),

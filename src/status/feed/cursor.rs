@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 /// the lower), or for a log sequence number. A log that may begin again from nothing puts the number of its incarnation
 /// in the upper bits: a position of the new one is then never taken for one of the old.
 ///
-/// What publishing an event returns is also its *revision*: what a request may demand that has
+/// What publishing an event returns is also its *revision*: what a request may [demand](crate::Input::at_least) that has
 /// to be known here before it is let through. As a text, and with serde, it is its upper 64 bits, a hyphen, and its lower
 /// ones, each in decimal, as Redis writes the ids of entries.
 ///
@@ -48,6 +48,18 @@ impl Cursor {
 #[error("a position in a log is two numbers below 2^64 in decimal, with a hyphen between them")]
 #[non_exhaustive]
 pub struct CursorError;
+
+/// Why the revision that a request demands cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RevisionError {
+    /// More than one header demands one.
+    #[error("more than one revision is demanded")]
+    Repeated,
+    /// What stands in the header is no [`Cursor`].
+    #[error("a malformed revision is demanded")]
+    Malformed,
+}
 
 impl fmt::Display for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -4,7 +4,7 @@
 
 use std::{
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
@@ -14,7 +14,7 @@ use arc_swap::ArcSwapOption;
 use serde::Serialize;
 use tokio::sync::watch;
 
-use super::{FeedPolicy, RevocationFeed, follow::follow, position::Position, staleness::FreshAt};
+use super::{Cursor, FeedPolicy, RevocationFeed, follow::follow, position::Position, staleness::FreshAt};
 use crate::{
     clock::SharedClock,
     observe,
@@ -68,8 +68,9 @@ pub(super) struct Shared {
     /// In whose name its events are applied.
     pub(super) origin: Origin,
     pub(super) fresh: FreshAt,
-    /// Where we stand; written by the follower alone, and kept for the one that is started after it.
-    position: Mutex<Position>,
+    /// Where we stand; written by the follower alone, and kept for the one that is started after it. Wakes those who wait
+    /// until something was applied.
+    position: watch::Sender<Position>,
     trouble: ArcSwapOption<Box<str>>,
     /// How many events spoke of tokens that this feed may not speak of.
     foreign: AtomicU64,
@@ -95,7 +96,7 @@ impl DrivenFeed {
             policy,
             to,
             fresh: FreshAt::never(),
-            position: Mutex::default(),
+            position: watch::Sender::default(),
             trouble: ArcSwapOption::empty(),
             foreign: AtomicU64::new(0),
             turns: watch::Sender::new(()),
@@ -120,6 +121,21 @@ impl DrivenFeed {
             Some(_) => FeedState::Stale,
             None => FeedState::Never,
         }
+    }
+
+    /// Whether everything that the log says up to there counts here; never while it is not known whether the log is still
+    /// the one that was read.
+    ///
+    /// To be asked before the index, as [`staleness`](Self::staleness).
+    pub(crate) fn has_applied(&self, revision: Cursor) -> bool {
+        self.shared.position().reaches(revision)
+    }
+
+    /// Waits until it does.
+    pub(crate) async fn applied(&self, revision: Cursor) {
+        let mut positions = self.shared.position.subscribe();
+        // The sender is ours.
+        let _ = positions.wait_for(|position| position.reaches(revision)).await;
     }
 
     /// How stale it may become by its own policy.
@@ -184,8 +200,13 @@ impl Drop for Shared {
 
 impl Shared {
     /// Held for a comparison at a time.
-    pub(super) fn position(&self) -> MutexGuard<'_, Position> {
-        self.position.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn position(&self) -> watch::Ref<'_, Position> {
+        self.position.borrow()
+    }
+
+    /// What becomes of our position. What it says to be applied was applied before.
+    pub(super) fn stand(&self, change: impl FnOnce(&mut Position)) {
+        self.position.send_modify(change);
     }
 
     /// Everything is known up to `age` before `now`. What that takes was applied before.

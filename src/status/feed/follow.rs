@@ -8,7 +8,7 @@ use std::{
 use super::{
     FeedError, FeedMessage,
     driven::{Follower, Shared},
-    position::Verdict,
+    position::{Position, Verdict},
     scope,
     staleness::{Age, Timescale},
 };
@@ -90,7 +90,7 @@ pub(super) async fn follow(follower: Follower) {
         }
         shared.is_in_trouble(trouble.kind(), &observe::chain(&trouble));
         if trouble.is_loss() {
-            shared.position().lost();
+            shared.stand(Position::lost);
         }
         // What was missed is fetched at once, unless that has just been tried.
         if !trouble.is_loss() || failures > 0 {
@@ -165,7 +165,7 @@ impl<'a> Connection<'a> {
             self.shared.fresh.forget();
         }
         to.revocations.replace_suspensions(self.shared.origin, suspensions);
-        self.shared.position().synced(cursor);
+        self.shared.stand(|position| position.synced(cursor));
         observe::feed_synced(&self.shared.label, count);
 
         // From when it was asked for: what happened since may not be in it. Or from before, if it says so.
@@ -252,14 +252,14 @@ impl<'a> Connection<'a> {
                     Some(event) => to.revocations.apply(self.shared.origin, event),
                     None => self.shared.ignored(),
                 }
-                self.shared.position().applied(message.cursor());
+                self.shared.stand(|position| position.applied(message.cursor()));
                 age
             }
             Verdict::Current => Some(age.unwrap_or_default()),
             // It may be of another log, whose end is elsewhere.
             Verdict::Duplicate => return Ok(()),
             Verdict::Gap => {
-                self.shared.position().saw(message.cursor());
+                self.shared.stand(|position| position.saw(message.cursor()));
                 return Err(Trouble::Gap);
             }
             Verdict::Reset => return Err(Trouble::Reset),

@@ -13,7 +13,7 @@ mod staleness;
 #[cfg(test)]
 mod tests;
 
-pub use cursor::{Cursor, CursorError};
+pub use cursor::{Cursor, CursorError, RevisionError};
 pub use driven::FeedState;
 pub(crate) use driven::{DrivenFeed, Following};
 pub use in_process::{LogFull, RevocationLog, RevocationLogBuilder};

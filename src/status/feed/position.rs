@@ -38,6 +38,11 @@ impl Position {
         self.is_in_step.then_some(self.mine)
     }
 
+    /// Whether everything up to there was applied. Where a snapshot is needed, nobody can tell: the log may be another one.
+    pub(super) fn reaches(&self, revision: Cursor) -> bool {
+        self.is_in_step && revision <= self.mine
+    }
+
     pub(super) fn judge<'a>(&self, message: &'a FeedMessage) -> Verdict<'a> {
         match &message.kind {
             Event { cursor, .. } if *cursor <= self.mine => Verdict::Duplicate,

@@ -8,6 +8,7 @@ mod chaos;
 mod flood;
 mod heard;
 mod property;
+mod revisions;
 mod revoked;
 mod runtimes;
 mod source;

@@ -165,6 +165,58 @@ async fn an_adapter_that_panics_is_tried_again() {
 }
 
 #[tokio::test]
+async fn a_revision_is_applied_with_its_event_and_not_while_the_log_is_in_doubt_threat_16() {
+    let at = Cursor::new;
+    let reached = |world: &World| [9, 10, 11, 12].map(|revision| world.feed.has_applied(at(revision)));
+    let hung = World::with(FeedPolicy::default(), None, None).await;
+    assert!(!hung.feed.has_applied(Cursor::START), "nothing is known, not even that nothing happened");
+    let world = World::new().await;
+    assert_eq!(reached(&world), [true, true, false, false]);
+    world.event(Revoked(session(0)), 10, 11).await;
+    assert_eq!(reached(&world), [true, true, true, false]);
+    world.heartbeat(11).await;
+    world.advance(3 * SECOND).await;
+    assert_eq!(reached(&world), [true, true, true, false], "what was applied stays so while the connection is away");
+    world.advance(SECOND).await;
+    // What follows is missing, and cannot be fetched.
+    world.hand.with(|lines| lines.snapshot = None);
+    world.event(Revoked(session(2)), 12, 13).await;
+    assert_eq!(reached(&world), [false; 4]);
+
+    // The log ends before us, and then says that it holds less.
+    let world = World::new().await;
+    world.hand.with(|lines| lines.snapshot = None);
+    world.heartbeat(9).await;
+    assert_eq!(reached(&world), [false; 4]);
+    world.next_snapshot(Vec::new(), 9);
+    world.advance(10 * SECOND).await;
+    world.advance(SECOND).await;
+    assert_eq!(reached(&world), [true, false, false, false]);
+}
+
+#[tokio::test]
+async fn who_waits_for_a_revision_is_woken_by_it_however_it_arrives() {
+    let world = World::new().await;
+    let woken = async |revision| {
+        tokio::select! {
+            biased;
+            () = world.feed.applied(Cursor::new(revision)) => true,
+            () = world.clock.settle() => false,
+        }
+    };
+    assert_eq!((woken(10).await, woken(11).await), (true, false));
+    let (reached, beyond, ()) = tokio::join!(woken(11), woken(13), async {
+        world.hand.send(Ok(FeedMessage::event(Revoked(session(0)), Cursor::new(10), Cursor::new(11))));
+    });
+    assert_eq!((reached, beyond), (true, false));
+    world.next_snapshot(Vec::new(), 13);
+    let (reached, ()) = tokio::join!(woken(13), async {
+        world.hand.send(Ok(FeedMessage::heartbeat(Cursor::new(13))));
+    });
+    assert!(reached, "by a snapshot");
+}
+
+#[tokio::test]
 async fn a_follower_ends_with_its_owner() {
     let world = World::new().await;
     let World { clock, feed, .. } = world;

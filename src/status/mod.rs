@@ -20,6 +20,7 @@
 //! ```
 
 mod active;
+pub mod adapters;
 mod asking;
 mod breaker;
 mod feed;

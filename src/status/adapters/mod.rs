@@ -13,9 +13,9 @@
 //! | incarnation | Can a position come again with other events before it? | a backup restored, a replica promoted that lagged, a stream made anew |
 //! | proof | Would the heartbeat stop if this end were cut off? | a timer; a read from a follower, or from a leader that is none any more |
 //!
-//! How old a heartbeat is, is measured from *before* the log was asked
-//! ([`FeedMessage::age`](crate::status::FeedMessage::age)): what its answer says was true at some time since. A pause in
-//! the network, in the engine or in this process then makes it older, and never looks like freshness.
+//! How old a heartbeat is ([`FeedMessage::age`](crate::status::FeedMessage::age)) is measured from *before* the log was
+//! asked, for what the answer says was true at some time since, and until the message is handed on. A pause in the
+//! network, in the engine or in this process then makes it older, and never looks like freshness.
 
 #[doc = include_str!("nats.md")]
 pub mod nats {}

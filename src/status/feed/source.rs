@@ -29,6 +29,8 @@ pub type FeedMessages = Pin<Box<dyn Stream<Item = Result<FeedMessage, FeedError>
 ///   only while the log itself can be read. Its head is in the order of the events: what stands before it has been sent.
 /// - A log whose numbers do not arrive in their order (those of transactions do not) numbers what it hands on itself.
 ///
+/// [`adapters`](crate::status::adapters) shows two that are complete: over a table of Postgres, and over a stream of NATS.
+///
 /// ```
 /// use std::sync::Arc;
 /// use portcullis::status::{Cursor, FeedAnswer, FeedError, FeedMessages, RevocationFeed, RevocationLog};

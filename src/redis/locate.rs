@@ -104,15 +104,16 @@ impl Settings {
         };
         let mut answers: FuturesUnordered<_> =
             self.addresses.iter().map(|address| self.ask(address, &question)).collect();
-        let mut trouble = nobody_knows();
+        let mut trouble = None;
         while let Some(answer) = answers.next().await {
             match answer {
                 Ok(Some(server)) => return Ok(server),
-                Ok(None) => {}
-                Err(error) => trouble = error,
+                // Says more than that another one is not there.
+                Ok(None) => trouble = Some(nobody_knows()),
+                Err(error) => trouble = trouble.or(Some(error)),
             }
         }
-        Err(trouble)
+        Err(trouble.unwrap_or_else(nobody_knows))
     }
 
     async fn ask(&self, address: &ConnectionInfo, question: &Pipeline) -> Result<Option<ConnectionInfo>, RedisError> {

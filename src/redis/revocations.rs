@@ -114,8 +114,9 @@ impl RedisRevocationsBuilder {
         self
     }
 
-    /// How often Redis is asked whether there is nothing new, for each who follows. Default: 250 milliseconds; from 10
-    /// milliseconds to 10 seconds.
+    /// How often Redis is asked whether that is all, for each who follows: news itself comes at once. To be well below
+    /// [`FeedPolicy::silence`](crate::status::FeedPolicy::silence). Default: 250 milliseconds; from 10 milliseconds to 10
+    /// seconds.
     pub const fn heartbeat(mut self, interval: Duration) -> Self {
         self.heartbeat = interval;
         self

@@ -2,8 +2,10 @@
 
 use ::redis::{ClientTlsConfig, TlsCertificates};
 use ::rustls::{
+    RootCertStore,
     crypto::{self, CryptoProvider},
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
+    sign::CertifiedKey,
 };
 
 use super::RedisConfigError;
@@ -21,15 +23,19 @@ impl Certificates {
     }
 
     pub(super) fn check(&self) -> Result<(), RedisConfigError> {
-        let wrong = |reason| Err(RedisConfigError::Tls(reason));
-        if self.roots.as_ref().is_some_and(|pem| !holds_certificates(pem)) {
-            return wrong("the root certificates hold none, or one that cannot be read");
+        if let Some(pem) = &self.roots {
+            let mut roots = RootCertStore::empty();
+            let all = certificates(pem).filter(|all| all.iter().all(|one| roots.add(one.clone()).is_ok()));
+            all.ok_or(RedisConfigError::Tls("the root certificates hold none, or one that cannot be read"))?;
         }
-        let Some((certificate, key)) = &self.own else { return Ok(()) };
-        if !holds_certificates(certificate) {
-            return wrong("the client certificate cannot be read");
+        if let Some((certificate, key)) = &self.own {
+            let chain = certificates(certificate);
+            let chain = chain.ok_or(RedisConfigError::Tls("the client certificate cannot be read"))?;
+            let key = PrivateKeyDer::from_pem_slice(key);
+            let key = key.map_err(|_| RedisConfigError::Tls("the client's key cannot be read"))?;
+            CertifiedKey::from_der(chain, key, &crypto::aws_lc_rs::default_provider())
+                .map_err(|_| RedisConfigError::Tls("the client certificate is not that of its key"))?;
         }
-        PrivateKeyDer::from_pem_slice(key).map_err(|_| RedisConfigError::Tls("the client's key cannot be read"))?;
         Ok(())
     }
 
@@ -39,9 +45,10 @@ impl Certificates {
     }
 }
 
-fn holds_certificates(pem: &[u8]) -> bool {
-    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
-    certificates.is_ok_and(|certificates| !certificates.is_empty())
+/// At least one.
+fn certificates(pem: &[u8]) -> Option<Vec<CertificateDer<'static>>> {
+    let all: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+    all.ok().filter(|all| !all.is_empty())
 }
 
 /// The client makes its TLS of the process's default provider. Where there is none yet, rustls chooses by its features,

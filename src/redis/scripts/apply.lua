@@ -86,14 +86,13 @@ for i = 5, #ARGV, 10 do
       redis.call('SETBIT', used, bucket, 1)
       redis.call('ZADD', slices, '+inf', slice)
     else
+      -- Where that is over, all of it goes at once.
       local at = gone(tonumber(slice))
-      if at > time then
-        unite(entries, field, issued, expires, decided)
-        redis.call('SETBIT', used, bucket, 1)
-        expire(entries, at)
-        expire(used, at)
-        redis.call('ZADD', slices, 'GT', whole(at), slice)
-      end
+      unite(entries, field, issued, expires, decided)
+      redis.call('SETBIT', used, bucket, 1)
+      expire(entries, at)
+      expire(used, at)
+      redis.call('ZADD', slices, 'GT', whole(at), slice)
     end
   elseif happened == 'S' then
     expires = unite(suspended, field, issued, expires, decided)

@@ -109,16 +109,33 @@ async fn a_slice_whose_time_has_come_is_forgotten() {
 #[tokio::test]
 async fn a_publisher_whose_clock_is_wrong_shortens_no_life_threat_26() {
     let Some((server, log)) = established().await else { return };
-    let end = in_seconds(1000);
-    // An hour ahead: there, the tokens are over.
-    let clock = portcullis::testing::ManualClock::new();
-    clock.step_wall_to(in_seconds(3600));
-    let other = RedisRevocations::builder(redis_at(&server.url())).clock(clock).build().unwrap();
-    other.publish(RevocationEvent::Revoked(session("a").expires_at(end))).await.unwrap();
-    assert!(lives(&server, "{portcullis}:r:*").into_iter().all(|life| life >= 1590), "by the clock of Redis");
-    log.publish(RevocationEvent::Revoked(session("a").expires_at(end))).await.unwrap();
-    other.publish(RevocationEvent::Revoked(session("a").expires_at(end))).await.unwrap();
-    assert!(lives(&server, "{portcullis}:r:*").into_iter().all(|life| life >= 1590));
+    let by = |wall| {
+        let clock = portcullis::testing::ManualClock::new();
+        clock.step_wall_to(wall);
+        RedisRevocations::builder(redis_at(&server.url())).clock(clock).build().unwrap()
+    };
+    // To the one, the tokens are over; to the other, they live for another hour.
+    let (ahead, behind) = (by(in_seconds(3600)), by(UnixTime::from_secs(now().as_secs() - 3600)));
+    let (end, longer) = (in_seconds(1000), in_seconds(100_000));
+    let shortest = |pattern| lives(&server, pattern).into_iter().min().unwrap();
+    let event = |id, end| RevocationEvent::Revoked(session(id).expires_at(end));
+    ahead.publish(event("a", end)).await.unwrap();
+    assert!(shortest("{portcullis}:r:*") >= 1590, "by the clock of Redis");
+    // The slice is the same, so wide it is.
+    behind.publish(event("b", longer)).await.unwrap();
+    let before = server.cli(&["KEYS", "{portcullis}:b:*"]);
+    for publisher in [&log, &ahead] {
+        for id in ["a", "b"] {
+            publisher.publish(event(id, longer)).await.unwrap();
+        }
+    }
+    assert_eq!(server.cli(&["KEYS", "{portcullis}:b:*"]).lines().count(), before.lines().count(), "one slice");
+    assert!(lives(&server, "{portcullis}:b:*").into_iter().max() >= Some(104_190));
+    let scores = server.cli(&["ZRANGE", "{portcullis}:slices", "-1", "-1", "WITHSCORES"]);
+    let last: u64 = scores.lines().last().unwrap().parse().unwrap();
+    assert!(last >= longer.as_secs() + 3600 + 590, "{last}");
+    let entries = lives(&server, "{portcullis}:r:*");
+    assert!(entries.iter().any(|life| *life >= 104_190), "{entries:?}");
 }
 
 #[tokio::test]

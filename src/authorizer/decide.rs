@@ -54,8 +54,8 @@ impl Authorizer {
         self.judge(input, &mut Held::from_inner(None), &Answers::default(), now).is_ok()
     }
 
-    /// Fetches what a decision needs. Waits no longer than the issuer's configuration allows, and not at all for what
-    /// was asked for a moment ago.
+    /// Fetches what a decision needs, or waits until it is known. Waits no longer than the issuer's configuration, or the
+    /// revision budget, allows, and not at all for what was asked for a moment ago.
     pub async fn ask(&self, need: Need, answers: &mut Answers) {
         let Some(issuer) = self.inner.issuers.get(need.issuer) else { return };
         match need.question {

@@ -11,6 +11,10 @@
 //! An issuer's own feed ([`Issuer::revocation_feed`](crate::Issuer::revocation_feed)) makes asking about its JWTs
 //! unnecessary while it is fresh enough for the route. Where no word is fresh enough, [`OnOutage`] decides.
 //!
+//! A position in the log is a revision: what publishing a revocation returned ([`Cursor`]). A request that
+//! [demands](crate::Input::at_least) one does not pass before it is known here; that is waited for within a budget, and
+//! after it the source is asked as on a route that asks on every request.
+//!
 //! ```text
 //! request ─► stage ─► revocations ─► hearing (feeds) ─► memory ─► permit or refusal, at once
 //!              ▲                                          │

@@ -94,6 +94,7 @@ pub mod providers;
 #[cfg_attr(docsrs, doc(cfg(feature = "redis")))]
 pub mod redis;
 pub mod rejection;
+pub mod sharing;
 pub mod status;
 mod tasks;
 #[cfg(feature = "testing")]

@@ -22,6 +22,10 @@ pub mod names {
     /// How old what is known of a revocation feed is, in seconds, by `feed`: a gauge, set when something is heard and
     /// with every attempt.
     pub const FEED_STALENESS: &str = "portcullis_revocation_feed_staleness_seconds";
+    /// What came of sharing with other replicas, by `of` (the issuer, or where tokens of our own come from) and `outcome`:
+    /// `found` (another replica was told), `asked` (nobody was), `unavailable` (the store failed or was late),
+    /// `unreadable` (a record that was not sealed with our secret).
+    pub const SHARED: &str = "portcullis_shared_total";
 }
 
 pub(crate) fn permitted() {
@@ -148,6 +152,30 @@ pub(crate) fn feed_event_ignored(feed: &str) {
 pub(crate) fn feed_staleness(feed: &str, staleness: Duration) {
     #[cfg(feature = "metrics")]
     metrics::gauge!(names::FEED_STALENESS, "feed" => feed.to_owned()).set(staleness.as_secs_f64());
+}
+
+#[cfg_attr(not(feature = "metrics"), expect(unused_variables, reason = "nothing counts"))]
+pub(crate) fn shared(of: &str, outcome: &'static str) {
+    #[cfg(feature = "metrics")]
+    metrics::counter!(names::SHARED, "of" => of.to_owned(), "outcome" => outcome).increment(1);
+}
+
+#[cfg_attr(not(feature = "tracing"), expect(unused_variables, reason = "nothing is written"))]
+pub(crate) fn shared_store_unavailable(of: &str, trouble: &dyn Error) {
+    #[cfg(feature = "tracing")]
+    tracing::warn!(target: "portcullis", of, trouble = %trouble, "nothing is shared with other replicas for now");
+}
+
+#[cfg_attr(not(feature = "tracing"), expect(unused_variables, reason = "nothing is written"))]
+pub(crate) fn shared_store_is_back(of: &str) {
+    #[cfg(feature = "tracing")]
+    tracing::info!(target: "portcullis", of, "shared with other replicas again");
+}
+
+#[cfg_attr(not(feature = "tracing"), expect(unused_variables, reason = "nothing is written"))]
+pub(crate) fn shared_record_unreadable(of: &str) {
+    #[cfg(feature = "tracing")]
+    tracing::error!(target: "portcullis", of, "a shared record was not sealed with our secret, or for another place");
 }
 
 #[cfg_attr(not(feature = "metrics"), expect(unused_variables, reason = "nothing counts"))]

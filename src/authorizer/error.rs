@@ -132,6 +132,9 @@ pub enum IssuerError {
     /// Numbers by which a status source could not be asked.
     #[error("status policy: {0}")]
     StatusPolicy(&'static str),
+    /// Numbers by which answers could not be shared.
+    #[error("shared answers: {0}")]
+    SharedAnswers(&'static str),
     /// Numbers by which a feed could not be followed.
     #[error("feed policy: {0}")]
     FeedPolicy(&'static str),

@@ -6,7 +6,7 @@ use crate::{
     credential::DEFAULT_MAX_LEN,
     crypto::Algorithm,
     keys::{KeySource, RefreshPolicy},
-    status::{FeedPolicy, Introspection, OpaqueTokens, RevocationFeed, StatusPolicy, StatusSource},
+    status::{FeedPolicy, Introspection, OpaqueTokens, RevocationFeed, SharedAnswers, StatusPolicy, StatusSource},
     token::{Audiences, Condition, TokenType, VerifiedToken},
 };
 
@@ -36,6 +36,7 @@ pub struct Issuer {
     pub(super) conditions: Vec<Condition>,
     pub(super) status: Option<StatusConfig>,
     pub(super) status_policy: Option<StatusPolicy>,
+    pub(super) shared_answers: Option<SharedAnswers>,
     pub(super) opaque: Option<OpaqueTokens>,
     pub(super) feed: Option<(Arc<dyn RevocationFeed>, FeedPolicy)>,
 }
@@ -185,6 +186,13 @@ impl Issuer {
         self
     }
 
+    /// Shares what the status source says with the other replicas of this service. By default each asks for itself.
+    #[must_use]
+    pub fn shared_answers(mut self, answers: SharedAnswers) -> Self {
+        self.shared_answers = Some(answers);
+        self
+    }
+
     /// Follows what the issuer itself publishes about its tokens. As long as the feed is fresh, nobody is asked about a JWT,
     /// except where a route wants that on every request; a status source, where there is one, stands in for a feed that
     /// is not, and is asked about opaque tokens. The feed may not speak of tokens of others.
@@ -245,6 +253,7 @@ impl IssuerWithoutAudience {
             conditions: Vec::new(),
             status: self.status,
             status_policy: None,
+            shared_answers: None,
             opaque,
             feed: None,
         }

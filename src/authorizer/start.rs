@@ -85,7 +85,8 @@ impl Start<'_> {
         };
         let label = rules.issuer.as_deref().unwrap_or("(any issuer)");
         let clock = Arc::clone(&environment.clock);
-        let source = source.map(|source| StatusLookup::new(label, source, Arc::clone(&rules), policy, clock));
+        let answers = issuer.shared_answers.as_ref();
+        let source = source.map(|source| StatusLookup::new(label, source, answers, Arc::clone(&rules), policy, clock));
         let status = IssuerStatus::new(source, feed, on_outage);
         Ok(TrustedIssuer { rules, keys, status, opaque: issuer.opaque })
     }
@@ -97,6 +98,12 @@ fn check_status(issuer: &Issuer) -> Result<(), IssuerError> {
         policy.check().map_err(IssuerError::StatusPolicy)?;
         if issuer.status.is_none() && issuer.feed.is_none() {
             return Err(IssuerError::NoStatusSource("a status policy is there"));
+        }
+    }
+    if let Some(answers) = &issuer.shared_answers {
+        answers.check().map_err(IssuerError::SharedAnswers)?;
+        if issuer.status.is_none() {
+            return Err(IssuerError::NoStatusSource("answers are to be shared"));
         }
     }
     match &issuer.opaque {

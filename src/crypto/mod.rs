@@ -12,6 +12,7 @@ pub(crate) mod generate;
 mod key;
 #[cfg(feature = "grantex")]
 mod mac;
+mod seal;
 mod signing;
 
 pub(crate) use algorithm::KeyKind;
@@ -21,4 +22,5 @@ pub use key::KeyError;
 pub(crate) use key::{Curve, PreparedKey};
 #[cfg(feature = "grantex")]
 pub(crate) use mac::HmacKey;
+pub(crate) use seal::SealingKey;
 pub(crate) use signing::{SigningKey, unique_id};

@@ -15,7 +15,8 @@ use super::{
     lookup::{NoWord, Reply, StatusUnavailable},
     memory::{KeyMaker, Memory, Of, StatusKey},
     probe::{Candidate, Prober},
-    verdict::{Verdict, Word, judge},
+    shared::Exchanged,
+    verdict::{AskedAt, Verdict, Word, judge},
 };
 use crate::{
     clock::SharedClock,
@@ -28,6 +29,8 @@ use crate::{
 pub(super) struct Shared {
     pub(super) label: Box<str>,
     pub(super) source: Arc<dyn StatusSource>,
+    /// Where answers are shared with other replicas.
+    pub(super) answers: Option<Exchanged>,
     pub(super) rules: Arc<TokenRules>,
     pub(super) policy: StatusPolicy,
     pub(super) clock: SharedClock,
@@ -79,11 +82,12 @@ impl Flying {
         let mut prober = None;
         while self.is_up {
             let _permits = shared.take_off(question).await;
-            self.is_up = shared.flights.leaves(&self.key, shared.clock.now().monotonic());
-            if self.is_up {
-                let reply = shared.answer(&self.key, question, &mut prober).await;
-                self.is_up = shared.flights.lands(&self.key, reply);
-            }
+            let Some(shared_age) = shared.flights.leaves(&self.key, shared.clock.now().monotonic()) else {
+                self.is_up = false;
+                break;
+            };
+            let reply = shared.answer(&self.key, question, shared_age, &mut prober).await;
+            self.is_up = shared.flights.lands(&self.key, reply);
         }
         if let Some(prober) = prober {
             prober.probe(question).await;
@@ -95,12 +99,14 @@ impl Shared {
     pub(super) fn new(
         label: &str,
         source: Arc<dyn StatusSource>,
+        answers: Option<Exchanged>,
         rules: Arc<TokenRules>,
         policy: StatusPolicy,
         clock: SharedClock,
     ) -> Self {
         Self {
             label: label.into(),
+            answers,
             keys: KeyMaker::new(rules.issuer.as_deref(), &source.identity()),
             source,
             rules,
@@ -123,11 +129,17 @@ impl Shared {
         Permits { _unproved: unproved, _any: self.air.acquire().await.ok() }
     }
 
+    /// How old an answer of another replica may be, where that will do which is so old.
+    pub(super) fn shared_age(&self, age: Duration) -> Duration {
+        if self.answers.is_some() { age } else { Duration::ZERO }
+    }
+
     /// Asks as often as the policy allows.
     async fn answer(
         self: &Arc<Self>,
         key: &StatusKey,
         question: &StatusQuestion,
+        shared_age: Duration,
         prober: &mut Option<Prober>,
     ) -> Reply {
         let started = self.clock.now().monotonic();
@@ -142,7 +154,7 @@ impl Shared {
             if left.is_zero() {
                 break;
             }
-            match self.attempt(key, question, left.min(self.policy.attempt_timeout)).await {
+            match self.attempt(key, question, shared_age, left.min(self.policy.attempt_timeout)).await {
                 Ok(word) => return Ok(word),
                 Err(error) if error.is_about_the_token() => break,
                 Err(error) => {
@@ -165,24 +177,41 @@ impl Shared {
         Err(NoWord { reason: StatusUnavailable::NoWord, retry_after })
     }
 
-    /// Asks once. What comes of it is in memory before this returns.
+    /// Asks once, or takes what another replica was told, if that is no older. What comes of it is in memory before this
+    /// returns.
     pub(super) async fn attempt(
         &self,
         key: &StatusKey,
         question: &StatusQuestion,
+        shared_age: Duration,
         timeout: Duration,
     ) -> Result<Arc<Word>, StatusError> {
         let of = question.verified().map_or(Of::Opaque, |token| Of::Verified(token.expires_at()));
-        let asked_at = self.clock.now().monotonic();
-        let asking = caught(async { self.source.ask(question).await });
+        let sent_at = self.clock.now().monotonic();
+        let asking = caught(async {
+            match &self.answers {
+                None => self.source.ask(question).await.map(|status| (status, None)),
+                Some(answers) => {
+                    // Whoever waits for others has as much time left to ask.
+                    let patience = timeout / 2;
+                    answers.ask(key, || self.source.ask(question), shared_age, patience).await
+                }
+            }
+        });
         let answer = tokio::select! {
             biased;
             answer = asking => answer.unwrap_or(Err(StatusError::Panicked)),
             () = self.clock.sleep(timeout) => Err(StatusError::TimedOut(timeout)),
         };
-        let now = self.clock.now().wall();
-        let judged = answer.and_then(|status| judge(status, question, &self.rules, now));
-        self.note(judged.as_ref().err());
+        let now = self.clock.now();
+        let age = answer.as_ref().ok().and_then(|(_, age)| *age);
+        let asked_at = age.map_or(AskedAt::new(sent_at), |age| AskedAt::ago(age, now.monotonic()));
+        let judged = answer.and_then(|(status, _)| judge(status, question, &self.rules, now.wall()));
+        // What others were told says nothing of how the source is now.
+        let is_own = age.is_none();
+        if is_own {
+            self.note(judged.as_ref().err());
+        }
         let policy = &self.policy;
         let word = |verdict, max_age, until| Word { verdict, asked_at, max_age: jittered(max_age), until };
         let judged = match judged {
@@ -192,8 +221,8 @@ impl Shared {
             }
             Err(error) => Err(error),
         };
-        if judged.as_ref().err().is_none_or(StatusError::is_about_the_token) {
-            let is_back = self.breaker().succeeded(asked_at);
+        if is_own && judged.as_ref().err().is_none_or(StatusError::is_about_the_token) {
+            let is_back = self.breaker().succeeded(sent_at);
             if is_back {
                 observe::status_source_is_back(&self.label);
             }

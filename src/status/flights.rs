@@ -5,7 +5,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -14,7 +14,23 @@ use tokio::sync::watch;
 use super::memory::StatusKey;
 
 /// A question and those who wait for the answer `R`.
-type Flight<R> = Arc<watch::Sender<Option<R>>>;
+#[derive(Debug)]
+struct Flight<R> {
+    answer: watch::Sender<Option<R>>,
+    /// How old an answer that another replica was given may be when this leaves: what all who wait will take.
+    shared_age: Duration,
+}
+
+/// What somebody who waits will take.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wanted {
+    /// When they came.
+    pub(super) came: Duration,
+    /// How long before that the answer may have been asked for; `None`: not at all, whatever the clock shows.
+    pub(super) max_age: Option<Duration>,
+    /// How old an answer of another replica may be when the question leaves.
+    pub(super) shared_age: Duration,
+}
 
 /// The questions that are open.
 #[derive(Debug)]
@@ -43,24 +59,27 @@ impl<R> Default for Flights<R> {
 }
 
 impl<R: Clone> Flights<R> {
-    /// Waits for the question under way, unless it left before `not_before` (`None`: unless it has left at all); then for
-    /// the next. `None` where more than `limit` tokens are being asked about.
-    pub(super) fn board(&self, key: StatusKey, not_before: Option<Duration>, limit: usize) -> Option<Seat<R>> {
+    /// Waits for the question under way, unless its answer may be older than is `wanted`; then for the next. `None` where
+    /// more than `limit` tokens are being asked about.
+    pub(super) fn board(&self, key: StatusKey, wanted: Wanted, limit: usize) -> Option<Seat<R>> {
         let mut open = self.lock();
         let waiting = open.len();
         if let Some(open) = open.get_mut(&key) {
-            let is_young = |sent_at| not_before.is_some_and(|not_before| sent_at >= not_before);
-            let flight = match open.sent_at {
-                Some(sent_at) if !is_young(sent_at) => open.next.get_or_insert_with(flight),
-                _ => &open.current,
+            let (flight, has_left) = match open.sent_at {
+                None => (&mut open.current, false),
+                Some(sent_at) if open.current.is_young_enough(sent_at, wanted) => (&mut open.current, true),
+                Some(_) => (open.next.get_or_insert_with(|| Flight::new(wanted)), false),
             };
-            return Some(Seat { answer: flight.subscribe(), must_start: false });
+            if !has_left {
+                flight.shared_age = flight.shared_age.min(wanted.shared_age);
+            }
+            return Some(Seat { answer: flight.answer.subscribe(), must_start: false });
         }
         if waiting >= limit {
             return None;
         }
-        let current = flight();
-        let answer = current.subscribe();
+        let current = Flight::new(wanted);
+        let answer = current.answer.subscribe();
         open.insert(key, Open { current, sent_at: None, next: None });
         Some(Seat { answer, must_start: true })
     }
@@ -75,17 +94,17 @@ impl<R: Clone> Flights<R> {
         self.lock().len()
     }
 
-    /// The current question leaves: from now on nobody joins it who must not. False where nobody waits for it any more,
-    /// and it had better stay.
-    pub(super) fn leaves(&self, key: &StatusKey, now: Duration) -> bool {
+    /// The current question leaves: from now on nobody joins it who must not. How old an answer of another replica may be;
+    /// `None` where nobody waits for it any more, and it had better stay.
+    pub(super) fn leaves(&self, key: &StatusKey, now: Duration) -> Option<Duration> {
         let mut all = self.lock();
-        let Some(open) = all.get_mut(key) else { return false };
-        if open.current.receiver_count() == 0 {
+        let open = all.get_mut(key)?;
+        if open.current.answer.receiver_count() == 0 {
             all.remove(key);
-            return false;
+            return None;
         }
         open.sent_at = Some(now);
-        true
+        Some(open.current.shared_age)
     }
 
     /// The answer to the current question. True where the next one is to be asked.
@@ -102,7 +121,7 @@ impl<R: Clone> Flights<R> {
             }
         };
         if let Some(landed) = landed {
-            landed.send_replace(Some(answer));
+            landed.answer.send_replace(Some(answer));
         }
         goes_on
     }
@@ -117,8 +136,16 @@ impl<R: Clone> Flights<R> {
     }
 }
 
-fn flight<R>() -> Flight<R> {
-    Arc::new(watch::Sender::new(None))
+impl<R> Flight<R> {
+    fn new(wanted: Wanted) -> Self {
+        Self { answer: watch::Sender::new(None), shared_age: wanted.shared_age }
+    }
+
+    /// Whether its answer, as old as it may be, will do.
+    fn is_young_enough(&self, sent_at: Duration, wanted: Wanted) -> bool {
+        let is_young = |max_age| sent_at.saturating_add(max_age) >= wanted.came.saturating_add(self.shared_age);
+        wanted.max_age.is_some_and(is_young)
+    }
 }
 
 #[cfg(test)]
@@ -127,6 +154,13 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
+    /// Now, at two seconds: nothing but an answer to this question will do; or one of that age.
+    const FRESH: Wanted = Wanted { came: Duration::from_secs(2), max_age: None, shared_age: Duration::ZERO };
+
+    fn old(seconds: u64) -> Wanted {
+        Wanted { max_age: Some(Duration::from_secs(seconds)), ..FRESH }
+    }
+
     fn key(name: &str) -> StatusKey {
         KeyMaker::new(None, "").key(name.as_bytes())
     }
@@ -134,14 +168,14 @@ mod tests {
     #[test]
     fn only_a_question_that_has_not_left_answers_one_that_must_be_asked_afresh_threat_15() {
         let flights = Flights::<&str>::default();
-        let (a, fresh) = (key("a"), None);
+        let (a, fresh) = (key("a"), FRESH);
         let first = flights.board(a, fresh, 9).unwrap();
         let second = flights.board(a, fresh, 9).unwrap();
         assert!(first.must_start && !second.must_start);
-        assert!(flights.leaves(&a, SECOND));
+        assert!(flights.leaves(&a, SECOND).is_some());
         let third = flights.board(a, fresh, 9).unwrap();
-        let old_enough = flights.board(a, Some(SECOND), 9).unwrap();
-        let too_late = flights.board(a, Some(SECOND * 2), 9).unwrap();
+        let old_enough = flights.board(a, old(1), 9).unwrap();
+        let too_late = flights.board(a, old(0), 9).unwrap();
         assert!(flights.lands(&a, "first answer"), "somebody waits for the next");
         for seat in [&first, &second, &old_enough] {
             assert_eq!(*seat.answer.borrow(), Some("first answer"));
@@ -157,26 +191,44 @@ mod tests {
     #[test]
     fn tokens_are_asked_about_apart_and_not_without_bound_threat_22() {
         let flights = Flights::<()>::default();
-        assert!(flights.board(key("a"), None, 2).unwrap().must_start);
-        assert!(flights.board(key("b"), None, 2).unwrap().must_start);
-        assert!(flights.board(key("c"), None, 2).is_none());
-        assert!(flights.board(key("a"), None, 2).is_some(), "to join costs nothing");
+        assert!(flights.board(key("a"), FRESH, 2).unwrap().must_start);
+        assert!(flights.board(key("b"), FRESH, 2).unwrap().must_start);
+        assert!(flights.board(key("c"), FRESH, 2).is_none());
+        assert!(flights.board(key("a"), FRESH, 2).is_some(), "to join costs nothing");
         flights.crashed(&key("b"));
-        assert!(flights.board(key("c"), None, 2).is_some());
+        assert!(flights.board(key("c"), FRESH, 2).is_some());
+    }
+
+    #[test]
+    fn what_others_were_told_is_taken_only_where_it_is_young_enough_for_all_who_wait_threat_15() {
+        let wanted = |max_age: u64, shared_age: u64| Wanted {
+            shared_age: SECOND * u32::try_from(shared_age).unwrap(),
+            ..old(max_age)
+        };
+        let flights = Flights::<()>::default();
+        let a = key("a");
+        let seats = [wanted(40, 30), wanted(12, 9), wanted(20, 15)].map(|wanted| flights.board(a, wanted, 9).unwrap());
+        assert_eq!(flights.leaves(&a, SECOND * 2), Some(SECOND * 9), "whoever is hardest to please");
+        let joins = [wanted(9, 6), wanted(40, 30)].map(|wanted| flights.board(a, wanted, 9).unwrap());
+        let waits = [wanted(8, 6), wanted(1, 0), FRESH].map(|wanted| flights.board(a, wanted, 9).unwrap());
+        assert!(flights.lands(&a, ()), "somebody waits for the next");
+        assert!(seats.iter().chain(&joins).all(|seat| seat.answer.borrow().is_some()));
+        assert!(waits.iter().all(|seat| seat.answer.borrow().is_none()));
+        assert_eq!(flights.leaves(&a, SECOND * 3), Some(Duration::ZERO));
     }
 
     #[test]
     fn a_question_that_nobody_waits_for_does_not_leave() {
         let flights = Flights::<()>::default();
-        drop(flights.board(key("a"), None, 9).unwrap());
-        assert!(!flights.leaves(&key("a"), SECOND));
-        assert!(flights.board(key("a"), None, 9).unwrap().must_start);
+        drop(flights.board(key("a"), FRESH, 9).unwrap());
+        assert!(flights.leaves(&key("a"), SECOND).is_none());
+        assert!(flights.board(key("a"), FRESH, 9).unwrap().must_start);
     }
 
     #[test]
     fn whoever_waits_for_a_question_that_crashed_is_told() {
         let flights = Flights::<()>::default();
-        let seat = flights.board(key("a"), None, 9).unwrap();
+        let seat = flights.board(key("a"), FRESH, 9).unwrap();
         flights.crashed(&key("a"));
         assert!(seat.answer.has_changed().is_err());
     }

@@ -6,9 +6,9 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    StatusPolicy, StatusQuestion, StatusSource,
+    SharedAnswers, StatusPolicy, StatusQuestion, StatusSource,
     asking::{Flying, SOON, Shared},
-    flights::Seat,
+    flights::{Seat, Wanted},
     memory::StatusKey,
     probe::Promise,
     verdict::Word,
@@ -74,14 +74,17 @@ pub(crate) enum SourceState {
 }
 
 impl StatusLookup {
+    /// `answers` is how they are shared with other replicas, where they are.
     pub(crate) fn new(
         label: &str,
         source: Arc<dyn StatusSource>,
+        answers: Option<&SharedAnswers>,
         rules: Arc<TokenRules>,
         policy: StatusPolicy,
         clock: SharedClock,
     ) -> Self {
-        let shared = Shared::new(label, source, rules, policy, clock);
+        let answers = answers.and_then(|answers| answers.start(label, &policy, &clock));
+        let shared = Shared::new(label, source, answers, rules, policy, clock);
         Self { shared: Arc::new(shared), tasks: TaskSet::default() }
     }
 
@@ -123,14 +126,18 @@ impl StatusLookup {
         self.shared.candidate.suggest(promise, question);
     }
 
-    /// Asks, or waits for who is asking already; an answer to a question that left before `not_before` will not do, nor
-    /// where that is `None` to one that has left at all. Waits no longer than the policy's budget.
-    pub(crate) async fn ask(&self, question: &StatusQuestion, not_before: Option<Duration>) -> Reply {
+    /// Asks, or waits for who is asking already; an answer that was asked for longer than `max_age` before whoever asks
+    /// `came` will not do, nor where that is `None` one whose question has left at all. Waits no longer than the policy's
+    /// budget.
+    pub(crate) async fn ask(&self, question: &StatusQuestion, came: Duration, max_age: Option<Duration>) -> Reply {
         let shared = &self.shared;
         self.may_ask(shared.clock.now().monotonic())?;
         let key = self.key(question.token().as_bytes());
         let mut patience = shared.clock.sleep(shared.policy.budget);
-        let Some(seat) = shared.flights.board(key, not_before, shared.room_for(question)) else {
+        // What would be due to be asked for again at once is not worth having.
+        let shared_age = max_age.map_or(Duration::ZERO, |max_age| max_age / 4 * 3);
+        let wanted = Wanted { came, max_age, shared_age: shared.shared_age(shared_age) };
+        let Some(seat) = shared.flights.board(key, wanted, shared.room_for(question)) else {
             return Err(NoWord { reason: StatusUnavailable::Busy, retry_after: SOON });
         };
         if seat.must_start {
@@ -153,10 +160,14 @@ impl StatusLookup {
         let shared = &self.shared;
         let key = self.key(question.token().as_bytes());
         let has_room = shared.flights.len() < shared.room_for(question) / 2 && !shared.flights.is_open(&key);
-        if !has_room || self.may_ask(shared.clock.now().monotonic()).is_err() {
+        let now = shared.clock.now().monotonic();
+        if !has_room || self.may_ask(now).is_err() {
             return;
         }
-        if let Some(seat) = shared.flights.board(key, Some(Duration::ZERO), shared.room_for(question))
+        // Any answer will do but one that is hardly younger than what is there.
+        let half = shared.memory.good(&key).map_or(Duration::ZERO, |word| word.age(now) / 2);
+        let wanted = Wanted { came: now, max_age: Some(Duration::MAX), shared_age: shared.shared_age(half) };
+        if let Some(seat) = shared.flights.board(key, wanted, shared.room_for(question))
             && seat.must_start
         {
             // Somebody waits for it: memory.

@@ -19,6 +19,12 @@ use crate::{clock::UnixTime, crypto::Sha256};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct StatusKey([u8; 32]);
 
+impl StatusKey {
+    pub(super) const fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
 /// Makes the keys of one source.
 #[derive(Clone, Debug)]
 pub(super) struct KeyMaker(Sha256);
@@ -81,7 +87,7 @@ impl Memory {
     /// The latest question counts, whichever answer comes last.
     pub(super) fn remember(&self, of: Of, key: StatusKey, word: Arc<Word>) {
         let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_older = |known: Arc<Word>| known.asked_at > word.asked_at;
+        let is_older = |known: Arc<Word>| known.asked_at.is_after(word.asked_at);
         if self.good(&key).is_some_and(is_older) || self.bad(&key).is_some_and(is_older) {
             return;
         }
@@ -131,13 +137,13 @@ impl std::fmt::Debug for Memory {
 mod tests {
     use std::time::Duration;
 
-    use super::*;
+    use super::{super::verdict::AskedAt, *};
     use crate::token::{ScopeSet, TokenError};
 
     const SECOND: Duration = Duration::from_secs(1);
 
     fn word(verdict: Verdict, asked_at: Duration) -> Arc<Word> {
-        Arc::new(Word { verdict, asked_at, max_age: SECOND, until: None })
+        Arc::new(Word { verdict, asked_at: AskedAt::new(asked_at), max_age: SECOND, until: None })
     }
 
     fn good(asked_at: Duration) -> Arc<Word> {

@@ -38,6 +38,7 @@ mod opaque;
 mod policy;
 mod probe;
 mod revocations;
+mod shared;
 mod source;
 mod stage;
 mod verdict;
@@ -62,5 +63,6 @@ pub use revocations::{
     Revocation, RevocationEvent, RevocationSink, RevocationTarget, Revocations, RevocationsBuilder, RevocationsError,
     SinkAnswer, SinkError,
 };
+pub use shared::SharedAnswers;
 pub use source::{StatusAnswer, StatusError, StatusQuestion, StatusSource, TokenStatus};
 pub(crate) use stage::{Answer, Assent, Demand, Inquiry, IssuerStatus, Presented, Standing, Unsettled};

@@ -3,7 +3,10 @@
 //! The question that failed last may be one that fails whoever is asked: a try is made with a question of the requests
 //! that were refused meanwhile.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use super::{StatusQuestion, asking::Shared, breaker::Opening};
 
@@ -70,7 +73,8 @@ impl Prober {
             let suggested = shared.candidate.take();
             let question = suggested.as_ref().unwrap_or(question);
             let key = shared.keys.key(question.token().as_bytes());
-            match shared.attempt(&key, question, shared.policy.attempt_timeout).await {
+            // The source itself: what others were told does not say whether it is back.
+            match shared.attempt(&key, question, Duration::ZERO, shared.policy.attempt_timeout).await {
                 Ok(_) => return,
                 Err(error) if error.is_about_the_token() => return,
                 Err(error) => {

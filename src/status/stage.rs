@@ -102,11 +102,12 @@ pub(crate) struct Answer {
     reply: Reply,
 }
 
-/// What to ask, and since when an answer may have been on its way; `None`: since now.
+/// What to ask, when that turned out, and how long before that the answer may have been asked for; `None`: not at all.
 #[derive(Clone, Debug)]
 pub(crate) struct Inquiry {
     question: StatusQuestion,
-    not_before: Option<Duration>,
+    came: Duration,
+    max_age: Option<Duration>,
 }
 
 impl fmt::Debug for Answer {
@@ -185,7 +186,7 @@ impl IssuerStatus {
     pub(crate) async fn ask(&self, inquiry: &Inquiry) -> Option<Answer> {
         let source = self.source.as_ref()?;
         let about = source.key(inquiry.question.token().as_bytes());
-        Some(Answer { about, reply: source.ask(&inquiry.question, inquiry.not_before).await })
+        Some(Answer { about, reply: source.ask(&inquiry.question, inquiry.came, inquiry.max_age).await })
     }
 
     /// Whether the issuer stands by the token, as far as memory knows.
@@ -239,7 +240,7 @@ impl IssuerStatus {
             let is_due = renews && word.is_due(max_age, now) && source.bad_word(&key, demand.now).is_none();
             let assent = matches!(token, Active::AsItIs(_)).then(|| {
                 let max_age = source.policy().max_age.min(word.max_age);
-                let due_at = word.asked_at.saturating_add(if renews { max_age / 4 * 3 } else { max_age });
+                let due_at = word.asked_at.plus(if renews { max_age / 4 * 3 } else { max_age });
                 Assent { as_of, word: Some(Arc::clone(word)), due_at }
             });
             let assent = assent.filter(|assent| now < assent.due_at && !presented.is_kept_with(assent));
@@ -249,10 +250,7 @@ impl IssuerStatus {
             return stands(&word, presented, demand.now, outage).map(Standing::of);
         }
         match source.may_ask(now) {
-            Ok(()) => {
-                let not_before = max_age.map(|max_age| now.saturating_sub(max_age));
-                Err(Unsettled::Ask(Inquiry { question: presented.question(), not_before }))
-            }
+            Ok(()) => Err(Unsettled::Ask(Inquiry { question: presented.question(), came: now, max_age })),
             Err(no_word) => {
                 source.suggest(presented.promise(good.is_some()), || presented.question());
                 outage(no_word).map(Standing::of)

@@ -25,18 +25,51 @@ pub(crate) enum Verdict {
 #[derive(Clone, Debug)]
 pub(crate) struct Word {
     pub(crate) verdict: Verdict,
-    /// By the monotonic clock: before the source could have answered.
-    pub(crate) asked_at: Duration,
+    pub(crate) asked_at: AskedAt,
     /// The oldest that it may become, jitter included.
     pub(crate) max_age: Duration,
     /// RFC 7662 §4: not to be reused from then on, by the wall clock.
     pub(crate) until: Option<UnixTime>,
 }
 
+/// When a question was sent, before the source could have answered. By the monotonic clock, which may have begun to count
+/// only after another replica sent it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct AskedAt {
+    since_zero: Duration,
+    /// Not zero only where the other is.
+    before_zero: Duration,
+}
+
+impl AskedAt {
+    pub(crate) const fn new(at: Duration) -> Self {
+        Self { since_zero: at, before_zero: Duration::ZERO }
+    }
+
+    /// So long before `now`.
+    pub(crate) const fn ago(age: Duration, now: Duration) -> Self {
+        Self { since_zero: now.saturating_sub(age), before_zero: age.saturating_sub(now) }
+    }
+
+    /// How long ago it was.
+    pub(crate) const fn age(self, now: Duration) -> Duration {
+        now.saturating_sub(self.since_zero).saturating_add(self.before_zero)
+    }
+
+    /// When it will be that long ago.
+    pub(crate) const fn plus(self, age: Duration) -> Duration {
+        self.since_zero.saturating_add(age).saturating_sub(self.before_zero)
+    }
+
+    pub(crate) fn is_after(self, other: Self) -> bool {
+        (self.since_zero, other.before_zero) > (other.since_zero, self.before_zero)
+    }
+}
+
 impl Word {
     /// How old it is.
     pub(crate) const fn age(&self, now: Duration) -> Duration {
-        now.saturating_sub(self.asked_at)
+        self.asked_at.age(now)
     }
 
     /// Whether the issuer stood by the token.
@@ -121,4 +154,28 @@ fn is_same(token: &VerifiedToken, claims: &Claims<'_>) -> bool {
         && agree(claims.client_id.as_deref(), token.client_id())
         && agree(claims.token_id.as_deref(), token.token_id())
         && same_audiences
+}
+
+#[cfg(test)]
+mod tests {
+    use super::AskedAt;
+    use std::time::Duration;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn a_question_may_be_older_than_the_clock_threat_14() {
+        let now = SECOND * 5;
+        let asked: Vec<_> = [0, 2, 5, 7, 20].map(|age| AskedAt::ago(SECOND * age, now)).into();
+        for (asked_at, age) in asked.iter().zip([0, 2, 5, 7, 20]) {
+            assert_eq!((asked_at.age(now), asked_at.age(now + SECOND)), (SECOND * age, SECOND * (age + 1)));
+            assert_eq!(asked_at.plus(SECOND * 30), now + SECOND * 30 - SECOND * age, "{age}");
+        }
+        for (later, one) in asked.iter().enumerate() {
+            for (earlier, other) in asked.iter().enumerate() {
+                assert_eq!(one.is_after(*other), later < earlier, "{one:?} {other:?}");
+            }
+        }
+        assert_eq!(AskedAt::ago(SECOND, now), AskedAt::new(SECOND * 4));
+    }
 }

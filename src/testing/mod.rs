@@ -20,6 +20,7 @@ mod feed;
 mod issuer;
 mod jws;
 mod key;
+mod shared;
 mod token;
 
 pub use clock::ManualClock;
@@ -27,4 +28,5 @@ pub use feed::{MessageFault, UnreliableFeed};
 pub use issuer::{Asked, Fault, Held, Target, TestIssuer, TestIssuerBuilder};
 pub use jws::verify_jws;
 pub use key::TestKey;
+pub use shared::{SharedMemory, StoreFault};
 pub use token::TokenBuilder;

@@ -1,0 +1,162 @@
+//! Answers of a status source ⇄ records that other replicas understand: one question per token for all of them.
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+
+use super::{StatusError, StatusPolicy, TokenStatus, memory::StatusKey, source::Standing};
+use crate::{
+    clock::SharedClock,
+    crypto::Sha256,
+    sharing::{Found, Rank, SharedSecret, SharedStore, Sharing, SharingSettings, Told, Wanted},
+};
+
+/// Answers of a status source, shared by the replicas of a service through a store that all of them reach.
+///
+/// A second level below each replica's own cache. Whoever has no answer that is young enough looks there first; where
+/// there is none either, one replica asks and the others wait for what it is told. An answer's age counts from when the
+/// issuer was asked, wherever that was: no replica takes a token for longer than its [`StatusPolicy::max_age`] after that,
+/// nor on a route that wants a younger answer. Nothing is taken from others where the issuer is to be asked for this very
+/// request; what it says then is shared.
+///
+/// What was revoked here is asked of [`Revocations`](super::Revocations) after every answer, so that no answer of others
+/// can undo it. Of two answers the one counts whose question was sent later.
+///
+/// The store need not be trusted, and may fail: see [`sharing`](crate::sharing). All replicas need the same secret; those
+/// whose issuer, endpoint or client differ share nothing.
+///
+/// ```
+/// # #[cfg(feature = "testing")]
+/// # fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// use portcullis::{
+///     Issuer, issuer::ClientAuthentication, sharing::SharedSecret, status::{Introspection, SharedAnswers},
+/// };
+/// # use portcullis::testing::{ManualClock, SharedMemory};
+///
+/// # let store = SharedMemory::new(ManualClock::new());
+/// let secret = SharedSecret::new(std::fs::read("/run/secrets/replicas")?)?;
+/// let issuer = Issuer::discover("https://idp.example.com")
+///     .audience("https://api.example.com")
+///     .introspection(Introspection::discover(ClientAuthentication::basic("orders-api", "s3cret")))
+///     .shared_answers(SharedAnswers::through(store, secret));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct SharedAnswers {
+    store: Arc<dyn SharedStore>,
+    secret: SharedSecret,
+    settings: SharingSettings,
+}
+
+impl SharedAnswers {
+    /// Through this store, sealed with keys of this secret.
+    pub fn through(store: impl SharedStore, secret: SharedSecret) -> Self {
+        let settings = SharingSettings { lease: Duration::from_millis(500), timeout: Duration::from_millis(50) };
+        Self { store: Arc::new(store), secret, settings }
+    }
+
+    /// While one replica asks about a token, the others wait for this long, but no longer than half of
+    /// [`StatusPolicy::attempt_timeout`]; then the next one asks. It is what the end of a replica costs that had the turn to
+    /// ask. Default: 500 ms.
+    pub const fn lease(mut self, lease: Duration) -> Self {
+        self.settings.lease = lease;
+        self
+    }
+
+    /// A use of the store is given up after this, and for a second none is tried. Default: 50 ms.
+    pub const fn timeout(mut self, timeout: Duration) -> Self {
+        self.settings.timeout = timeout;
+        self
+    }
+
+    /// What in it could not work.
+    pub(crate) const fn check(&self) -> Result<(), &'static str> {
+        if self.settings.lease.is_zero() || self.settings.timeout.is_zero() {
+            return Err("a lease or a timeout of no length");
+        }
+        Ok(())
+    }
+
+    pub(super) fn start(&self, of: &str, policy: &StatusPolicy, clock: &SharedClock) -> Option<Exchanged> {
+        let purpose = Sha256::new().piece(b"answers of a status source");
+        let (store, clock) = (Arc::clone(&self.store), Arc::clone(clock));
+        let sharing = Sharing::new(of, store, (&self.secret, purpose), clock, self.settings)?;
+        Some(Exchanged {
+            sharing,
+            negative_age: policy.negative_max_age / 4 * 3,
+            // One that says no is kept as long, lest an older one that says yes take its place.
+            kept_for: policy.max_age.max(policy.negative_max_age),
+        })
+    }
+}
+
+/// Answers in exchange with other replicas.
+#[derive(Debug)]
+pub(super) struct Exchanged {
+    sharing: Sharing,
+    /// How old an answer may be that says no.
+    negative_age: Duration,
+    kept_for: Duration,
+}
+
+impl Exchanged {
+    /// What others were told at most `max_age` ago, and how long ago that was; or what the source says now. None of others
+    /// where that is zero.
+    pub(super) async fn ask<A>(
+        &self,
+        key: &StatusKey,
+        ask: impl FnOnce() -> A,
+        max_age: Duration,
+        patience: Duration,
+    ) -> Result<(TokenStatus, Option<Duration>), StatusError>
+    where
+        A: Future<Output = Result<TokenStatus, StatusError>>,
+    {
+        let found = if max_age.is_zero() {
+            Found::Ask(self.sharing.afresh(key.as_bytes()))
+        } else {
+            let wanted = Wanted { max_age: max_age.max(self.negative_age), unlike: None, patience };
+            let will_do = |told: &Told| match read(&told.content) {
+                Some(status) => told.before <= if status.is_active() { max_age } else { self.negative_age },
+                None => false,
+            };
+            self.sharing.find(key.as_bytes(), wanted, will_do).await
+        };
+        match found {
+            Found::Told(told) => {
+                let status = read(&told.content).ok_or(StatusError::Malformed("what another replica was told"))?;
+                Ok((status, Some(told.age)))
+            }
+            Found::Ask(asking) => {
+                let status = ask().await?;
+                let rank = if status.is_active() { Rank::Positive } else { Rank::Negative };
+                asking.share(&written(&status), rank, self.kept_for);
+                Ok((status, None))
+            }
+        }
+    }
+}
+
+const INACTIVE: u8 = 0;
+const ACTIVE: u8 = 1;
+const DESCRIBED: u8 = 2;
+
+fn written(status: &TokenStatus) -> Vec<u8> {
+    match &status.0 {
+        Standing::Inactive => vec![INACTIVE],
+        Standing::Active(None) => vec![ACTIVE],
+        Standing::Active(Some(description)) => [&[DESCRIBED], description.payload()].concat(),
+    }
+}
+
+/// `None` where this version does not know what it says.
+fn read(content: &[u8]) -> Option<TokenStatus> {
+    match content {
+        [INACTIVE] => Some(TokenStatus::inactive()),
+        [ACTIVE] => Some(TokenStatus::active()),
+        [DESCRIBED, description @ ..] => TokenStatus::described(&Bytes::copy_from_slice(description)).ok(),
+        _ => None,
+    }
+}

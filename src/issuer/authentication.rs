@@ -81,6 +81,12 @@ pub enum ClientAuthenticationError {
     /// A parameter that the protocol itself sends, that is there twice, or has no name.
     #[error("the extra parameter {0:?} is one that the protocol sends, is there twice, or has no name")]
     Parameter(String),
+    /// A token that is to be shared, and nothing that it could be sealed with.
+    #[error("to share a token, the client needs a secret of 32 characters or more, or another one to seal it with")]
+    Sealing,
+    /// A secret to seal with, and nobody to share with.
+    #[error("a secret to seal a token with that is not shared")]
+    NotShared,
 }
 
 impl From<InvalidPlace> for ClientAuthenticationError {

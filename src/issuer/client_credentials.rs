@@ -1,6 +1,6 @@
 //! Which token of our own to fetch, as configured → [`ClientCredentials`] (RFC 6749 §4.4).
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use super::{
     ClientAuthentication, ClientAuthenticationError,
@@ -8,7 +8,10 @@ use super::{
     form::{ExtraParameters, Form},
     place::PlaceSource,
 };
-use crate::crypto::Sha256;
+use crate::{
+    crypto::Sha256,
+    sharing::{SharedSecret, SharedStore},
+};
 
 /// A token of our own, for a server whose endpoints want a Bearer: fetched by client credentials, kept, renewed.
 ///
@@ -24,7 +27,8 @@ use crate::crypto::Sha256;
 /// its own, and in it every [`Introspection`](crate::status::Introspection) that is in use: **12 of them stay within
 /// 10,000 a month, 13 do not**, and restarts come on top. Tokens of a quarter of an hour cost four times as many. A
 /// server that says nothing of a token's life is taken to mean five minutes, which is more than 10,000 a month for one
-/// replica: let it say `expires_in`. What is said to last longer than a day is renewed daily.
+/// replica: let it say `expires_in`. What is said to last longer than a day is renewed daily. More replicas can
+/// [share](Self::shared_through) one token, and then cost no more than one.
 ///
 /// # When it fails
 ///
@@ -51,11 +55,15 @@ pub struct ClientCredentials {
     scope: String,
     resources: Vec<String>,
     extra: ExtraParameters,
+    /// Where it is shared, and what it is sealed with, if that is said.
+    store: Option<Arc<dyn SharedStore>>,
+    sealed_with: Option<SharedSecret>,
 }
 
 impl ClientCredentials {
     fn of(place: PlaceSource, authentication: ClientAuthentication) -> Self {
-        Self { place, authentication, scope: String::new(), resources: Vec::new(), extra: ExtraParameters::default() }
+        let (scope, resources, extra) = (String::new(), Vec::new(), ExtraParameters::default());
+        Self { place, authentication, scope, resources, extra, store: None, sealed_with: None }
     }
 
     /// The token endpoint by its URL, and how the client shows there who it is: by secret or by key.
@@ -95,6 +103,57 @@ impl ClientCredentials {
         self
     }
 
+    /// Shares the token with the other replicas of this service: one of them fetches it, the others take it from there, and
+    /// so with every renewal. Default: each has its own.
+    ///
+    /// It is sealed with a key derived from the client's secret, where that has 32 characters or more; otherwise say which
+    /// to use: [`sealed_with`](Self::sealed_with). Tokens of other clients, endpoints, scopes and parameters are others. What
+    /// is left of a token's life counts from before it was asked for, by the store's clock. One that an endpoint refuses is
+    /// removed, and taken from there by nobody. Where the store cannot be had, each replica fetches for itself.
+    ///
+    /// ```no_run
+    /// # #[cfg(feature = "redis")]
+    /// # fn example() -> Result<(), portcullis::redis::RedisConfigError> {
+    /// use portcullis::{issuer::{ClientAuthentication, ClientCredentials}, redis::{Redis, SharedRecords}};
+    ///
+    /// let redis = Redis::at("rediss://portcullis:password@redis.internal:6380/0")?.build()?;
+    /// let client = ClientAuthentication::post("4f7c1f0e", "sk_live_0f1e2d3c4b5a69788796a5b4c3d2e1f0");
+    /// let credentials = ClientCredentials::at("https://idp.example/api/v1/token", client)
+    ///     .scope("tokens:read")
+    ///     .shared_through(SharedRecords::new(&redis));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn shared_through(mut self, store: impl SharedStore) -> Self {
+        self.store = Some(Arc::new(store));
+        self
+    }
+
+    /// Seals what is shared with keys of this secret, which all replicas have: for clients that show who they are by a key,
+    /// or whose secret is short and could be guessed from what is in the store.
+    #[must_use]
+    pub fn sealed_with(mut self, secret: SharedSecret) -> Self {
+        self.sealed_with = Some(secret);
+        self
+    }
+
+    /// Where the token is shared, and the secret that it is sealed with.
+    pub(super) fn shared(&self) -> Result<Option<(Arc<dyn SharedStore>, SharedSecret)>, ClientAuthenticationError> {
+        let of_client = match &self.authentication.method {
+            Method::Basic { secret, .. } | Method::Post { secret, .. } => SharedSecret::new(secret).ok(),
+            _ => None,
+        };
+        match (&self.store, &self.sealed_with) {
+            (None, None) => Ok(None),
+            (None, Some(_)) => Err(ClientAuthenticationError::NotShared),
+            (Some(store), given) => {
+                let secret = given.clone().or(of_client).ok_or(ClientAuthenticationError::Sealing)?;
+                Ok(Some((Arc::clone(store), secret)))
+            }
+        }
+    }
+
     pub(super) const fn place(&self) -> &PlaceSource {
         &self.place
     }
@@ -132,6 +191,7 @@ impl ClientCredentials {
         if let Some(name) = self.extra.misused(&["grant_type", "scope", "resource"]) {
             return Err(ClientAuthenticationError::Parameter(name.to_owned()));
         }
+        self.shared()?;
         self.authentication.check()
     }
 }

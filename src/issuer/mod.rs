@@ -22,6 +22,7 @@ mod metadata;
 mod own_token;
 mod place;
 mod retry_after;
+mod shared_token;
 mod token_answer;
 mod token_request;
 mod transport;

@@ -37,6 +37,9 @@ pub(crate) trait Ask: Send + Sync + 'static {
     /// Asks once. Not called again before that is over or was given up.
     fn ask(&self) -> Asking<'_>;
 
+    /// An endpoint refused this token, which is dropped.
+    fn refused(&self, _: &HeaderValue) {}
+
     /// A request is given up after this.
     fn timeout(&self) -> Duration {
         5 * SECOND
@@ -194,6 +197,8 @@ impl OwnToken {
         state.held = None;
         state.refusable_from = now.saturating_add(doubled(MINUTE, state.refusals, HOUR));
         state.refusals = state.refusals.saturating_add(1);
+        drop(state);
+        self.shared.request.refused(&bearer.header);
         true
     }
 
@@ -305,8 +310,10 @@ impl Shared {
 
     /// Takes the token, also where nobody waited for it any longer.
     fn succeeded(&self, number: u64, started: Duration, granted: GrantedBearer) {
-        let GrantedBearer { header, lifetime, is_last } = granted;
-        observe::token_fetched(self.request.name());
+        let GrantedBearer { header, lifetime, is_last, is_shared } = granted;
+        if !is_shared {
+            observe::token_fetched(self.request.name());
+        }
         // Whatever the server says, it is asked again after a day.
         let lifetime = lifetime.min(DAY);
         let expires_at = started.saturating_add(lifetime);
@@ -374,7 +381,7 @@ impl Shared {
 }
 
 /// How long before its end a token is renewed.
-fn lead(lifetime: Duration) -> Duration {
+pub(super) fn lead(lifetime: Duration) -> Duration {
     (lifetime / 10).clamp(5 * SECOND, MINUTE).min(lifetime / 2)
 }
 

@@ -13,9 +13,10 @@ use super::{
     form::Form,
     own_token::{Ask, Asking},
     place::Place,
+    shared_token::{SharedToken, WAIT},
     token_answer::{self, ErrorAnswer, ErrorDescription, UNSTATED_LIFETIME, Ungranted},
 };
-use crate::clock::UnixTime;
+use crate::{clock::UnixTime, crypto::Sha256};
 
 /// Why we could not show who we are. Says nothing of what a server wrote but its status and an error code of the RFCs.
 #[derive(Debug, thiserror::Error)]
@@ -99,6 +100,8 @@ pub(crate) struct GrantedBearer {
     pub(crate) lifetime: Duration,
     /// Whether a newer one would last no longer, so that it is not renewed before its end.
     pub(crate) is_last: bool,
+    /// Whether it was granted to another replica, and not asked for here.
+    pub(crate) is_shared: bool,
 }
 
 /// Asks for a token, again and again the same.
@@ -107,7 +110,12 @@ pub(crate) struct TokenRequest {
     client: Method,
     form: Form,
     environment: Environment,
+    /// Where the token is shared with other replicas.
+    shared: Option<SharedToken>,
 }
+
+/// A request is given up after this.
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 impl TokenRequest {
     pub(crate) fn start(
@@ -116,8 +124,15 @@ impl TokenRequest {
         environment: &Environment,
     ) -> Result<Self, ClientAuthenticationError> {
         credentials.check()?;
+        let place = credentials.place().start(Published::Token, issuer, environment)?;
+        let shared = credentials.shared()?.and_then(|through| {
+            // Another client, endpoint, scope or parameter: another token, under another name, sealed with another key.
+            let purpose = credentials.add_to(place.add_to(Sha256::new()));
+            SharedToken::start(through, (place.name(), purpose), &environment.clock)
+        });
         Ok(Self {
-            place: credentials.place().start(Published::Token, issuer, environment)?,
+            place,
+            shared,
             client: Method::prepare(credentials.authentication(), issuer)?,
             form: credentials.form(),
             environment: environment.clone(),
@@ -154,7 +169,29 @@ impl Ask for TokenRequest {
     }
 
     fn ask(&self) -> Asking<'_> {
-        Box::pin(self.send())
+        let Some(shared) = &self.shared else { return Box::pin(self.send()) };
+        Box::pin(shared.get(async || {
+            tokio::select! {
+                biased;
+                sent = self.send() => sent,
+                () = self.environment.clock.sleep(TIMEOUT) => Err(ClientError::TimedOut(TIMEOUT)),
+            }
+        }))
+    }
+
+    fn refused(&self, bearer: &HeaderValue) {
+        if let Some(shared) = &self.shared {
+            shared.refused(bearer);
+        }
+    }
+
+    /// Who waits for others has as much time left to ask.
+    fn timeout(&self) -> Duration {
+        if self.shared.is_some() {
+            TIMEOUT.saturating_add(WAIT).saturating_add(Duration::from_secs(1))
+        } else {
+            TIMEOUT
+        }
     }
 }
 
@@ -173,7 +210,7 @@ fn judge(endpoint: &Endpoint, answer: &Response<Bytes>, now: UnixTime) -> Result
         return Err(malformed("the token is over already"));
     }
     let header = bearer(token).ok_or_else(|| malformed("the token cannot stand in a header"))?;
-    Ok(GrantedBearer { header, lifetime, is_last: false })
+    Ok(GrantedBearer { header, lifetime, is_last: false, is_shared: false })
 }
 
 /// What is remembered of a failure, by all who want to know.

@@ -132,7 +132,7 @@ pub(super) async fn granted(name: &str, renewal: Renewal) -> Result<GrantedBeare
         url: name.to_owned(),
         reason: "the token has characters that a Bearer cannot have",
     })?;
-    Ok(GrantedBearer { header, lifetime: renewed.lifetime(), is_last: false })
+    Ok(GrantedBearer { header, lifetime: renewed.lifetime(), is_last: false, is_shared: false })
 }
 
 /// Our own request, within the time that was configured.

@@ -47,6 +47,7 @@ mod keys;
 mod locate;
 mod publisher;
 mod record;
+mod records;
 mod revocations;
 mod tls;
 
@@ -54,4 +55,5 @@ pub use builder::RedisBuilder;
 pub use connection::Redis;
 pub use error::{RedisConfigError, RedisError};
 pub use publisher::PublishError;
+pub use records::SharedRecords;
 pub use revocations::{RedisRevocations, RedisRevocationsBuilder};

@@ -120,8 +120,12 @@ impl SharedStore for SharedMemory {
     fn look(&self, name: &str, look: Look) -> StoreAnswer<Seen> {
         self.used_for(|state, now| {
             let record = state.records.get(name).filter(|record| look.takes(record.asked_at(), now)).cloned();
-            let is_held = state.leases.get(name).is_some_and(|(_, until)| *until > now);
-            let lease = look.lease().filter(|_| record.is_none() && !is_held);
+            let held_until = state.leases.get(name).map(|(_, until)| *until).filter(|until| *until > now);
+            let lease = look.lease().filter(|lease| {
+                // One that ends later than any could was given before the clock was set back.
+                let is_held = held_until.is_some_and(|until| until <= now.saturating_add(lease.length()));
+                record.is_none() && !is_held
+            });
             if let Some(lease) = lease {
                 let held = (lease.holder().to_owned(), now.saturating_add(lease.length()));
                 state.leases.insert(name.to_owned(), held);

@@ -7,6 +7,7 @@ use crate::{
 };
 
 mod runtimes;
+mod shared;
 
 const TIMEOUT: Duration = Duration::from_secs(5);
 

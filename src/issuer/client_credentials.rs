@@ -7,6 +7,7 @@ use super::{
     authentication::Method,
     form::{ExtraParameters, Form},
     place::PlaceSource,
+    shared_token::Through,
 };
 use crate::{
     crypto::Sha256,
@@ -139,7 +140,7 @@ impl ClientCredentials {
     }
 
     /// Where the token is shared, and the secret that it is sealed with.
-    pub(super) fn shared(&self) -> Result<Option<(Arc<dyn SharedStore>, SharedSecret)>, ClientAuthenticationError> {
+    pub(super) fn shared(&self) -> Result<Option<Through>, ClientAuthenticationError> {
         let of_client = match &self.authentication.method {
             Method::Basic { secret, .. } | Method::Post { secret, .. } => SharedSecret::new(secret).ok(),
             _ => None,

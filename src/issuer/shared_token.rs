@@ -26,6 +26,9 @@ const SETTINGS: SharingSettings = SharingSettings { lease: WAIT, timeout: Durati
 /// Nothing is kept longer than a token of our own.
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// Where a token is shared, and what it is sealed with there.
+pub(super) type Through = (Arc<dyn SharedStore>, SharedSecret);
+
 /// A token in exchange with other replicas.
 pub(super) struct SharedToken {
     sharing: Sharing,
@@ -43,11 +46,7 @@ struct Last {
 
 impl SharedToken {
     /// `of` is whose token it is, for whoever reads of it; `purpose` tells it from all others. `None` does not happen.
-    pub(super) fn start(
-        (store, secret): (Arc<dyn SharedStore>, SharedSecret),
-        (of, purpose): (&str, Sha256),
-        clock: &SharedClock,
-    ) -> Option<Self> {
+    pub(super) fn start((store, secret): Through, (of, purpose): (&str, Sha256), clock: &SharedClock) -> Option<Self> {
         let purpose = purpose.piece(b"a token of our own");
         let sharing = Sharing::new(of, store, (&secret, purpose), Arc::clone(clock), SETTINGS)?;
         Some(Self { sharing, last: Mutex::default() })

@@ -9,17 +9,17 @@ use std::{
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::{
-    StatusError, StatusPolicy, StatusQuestion, StatusSource,
+    StatusError, StatusPolicy, StatusQuestion, StatusSource, TokenStatus,
     breaker::Breaker,
     flights::Flights,
     lookup::{NoWord, Reply, StatusUnavailable},
     memory::{KeyMaker, Memory, Of, StatusKey},
     probe::{Candidate, Prober},
-    shared::Exchanged,
+    shared::{Exchanged, Meaning, Terms},
     verdict::{AskedAt, Verdict, Word, judge},
 };
 use crate::{
-    clock::SharedClock,
+    clock::{SharedClock, UnixTime},
     observe,
     tasks::{caught, jittered},
     token::TokenRules,
@@ -187,14 +187,20 @@ impl Shared {
         timeout: Duration,
     ) -> Result<Arc<Word>, StatusError> {
         let of = question.verified().map_or(Of::Opaque, |token| Of::Verified(token.expires_at()));
-        let sent_at = self.clock.now().monotonic();
+        let sent = self.clock.now();
         let asking = caught(async {
             match &self.answers {
                 None => self.source.ask(question).await.map(|status| (status, None)),
                 Some(answers) => {
-                    // Whoever waits for others has as much time left to ask.
-                    let patience = timeout / 2;
-                    answers.ask(key, || self.source.ask(question), shared_age, patience).await
+                    let terms = Terms {
+                        max_age: shared_age,
+                        // What was heard here since is not unheard.
+                        known: self.memory.age(key, sent.monotonic()),
+                        // Whoever waits for others has as much time left to ask.
+                        patience: timeout / 2,
+                        judge: |status: &TokenStatus| self.reusable(status, question, sent.wall()),
+                    };
+                    answers.ask(key, || self.source.ask(question), terms).await
                 }
             }
         });
@@ -205,8 +211,8 @@ impl Shared {
         };
         let now = self.clock.now();
         let age = answer.as_ref().ok().and_then(|(_, age)| *age);
-        let asked_at = age.map_or(AskedAt::new(sent_at), |age| AskedAt::ago(age, now.monotonic()));
-        let judged = answer.and_then(|(status, _)| judge(status, question, &self.rules, now.wall()));
+        let asked_at = age.map_or(AskedAt::new(sent.monotonic()), |age| AskedAt::ago(age, now.monotonic()));
+        let judged = answer.and_then(|(status, _)| judge(&status, question, &self.rules, now.wall()));
         // What others were told says nothing of how the source is now.
         let is_own = age.is_none();
         if is_own {
@@ -222,7 +228,7 @@ impl Shared {
             Err(error) => Err(error),
         };
         if is_own && judged.as_ref().err().is_none_or(StatusError::is_about_the_token) {
-            let is_back = self.breaker().succeeded(sent_at);
+            let is_back = self.breaker().succeeded(sent.monotonic());
             if is_back {
                 observe::status_source_is_back(&self.label);
             }
@@ -240,6 +246,15 @@ impl Shared {
                 }
                 Err(error)
             }
+        }
+    }
+
+    /// What the answer that another replica was given means here, where it may be reused at all: not of a token that is over
+    /// (RFC 7662 §4).
+    fn reusable(&self, status: &TokenStatus, question: &StatusQuestion, now: UnixTime) -> Option<Meaning> {
+        match judge(status, question, &self.rules, now).ok()? {
+            (Verdict::Withdrawn(_), _) => Some(Meaning::Withdrawn),
+            (_, until) => until.is_none_or(|until| now < until).then_some(Meaning::Stands),
         }
     }
 

@@ -1,8 +1,11 @@
 //! The digest of a token → the last [`Word`] on it. Bounded in bytes; holds no token's text but that of opaque ones in use.
 
-use std::sync::{
-    Arc, Mutex, PoisonError,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
 use moka::{policy::EvictionPolicy, sync::Cache};
@@ -84,6 +87,11 @@ impl Memory {
         self.bad.get(key)
     }
 
+    /// How long ago the last question about a token was sent that was answered.
+    pub(super) fn age(&self, key: &StatusKey, now: Duration) -> Option<Duration> {
+        self.good(key).into_iter().chain(self.bad(key)).map(|word| word.age(now)).min()
+    }
+
     /// The latest question counts, whichever answer comes last.
     pub(super) fn remember(&self, of: Of, key: StatusKey, word: Arc<Word>) {
         let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
@@ -135,8 +143,6 @@ impl std::fmt::Debug for Memory {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::{super::verdict::AskedAt, *};
     use crate::token::{ScopeSet, TokenError};
 

@@ -101,15 +101,33 @@ pub(super) struct Exchanged {
     kept_for: Duration,
 }
 
+/// On which terms an answer of others will do.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Terms<J> {
+    /// How old it may be, if the token stands by it. Where this is zero, none will do.
+    pub(super) max_age: Duration,
+    /// How old the last one is that was heard here; it must be younger.
+    pub(super) known: Option<Duration>,
+    /// How long to wait for it.
+    pub(super) patience: Duration,
+    /// What it means here; `None` where it may not be reused.
+    pub(super) judge: J,
+}
+
+/// What an answer means for the token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Meaning {
+    Stands,
+    Withdrawn,
+}
+
 impl Exchanged {
-    /// What others were told at most `max_age` ago, and how long ago that was; or what the source says now. None of others
-    /// where that is zero.
+    /// What others were told, and how long ago that was; or what the source says now.
     pub(super) async fn ask<A>(
         &self,
         key: &StatusKey,
         ask: impl FnOnce() -> A,
-        max_age: Duration,
-        patience: Duration,
+        Terms { max_age, known, patience, judge }: Terms<impl Fn(&TokenStatus) -> Option<Meaning>>,
     ) -> Result<(TokenStatus, Option<Duration>), StatusError>
     where
         A: Future<Output = Result<TokenStatus, StatusError>>,
@@ -118,9 +136,13 @@ impl Exchanged {
             Found::Ask(self.sharing.afresh(key.as_bytes()))
         } else {
             let wanted = Wanted { max_age: max_age.max(self.negative_age), unlike: None, patience };
-            let will_do = |told: &Told| match read(&told.content) {
-                Some(status) => told.before <= if status.is_active() { max_age } else { self.negative_age },
-                None => false,
+            let will_do = |told: &Told| {
+                let meaning = read(&told.content).and_then(|status| judge(&status));
+                let is_young = meaning.is_some_and(|meaning| match meaning {
+                    Meaning::Stands => told.before <= max_age,
+                    Meaning::Withdrawn => told.before <= self.negative_age,
+                });
+                is_young && known.is_none_or(|known| told.before < known)
             };
             self.sharing.find(key.as_bytes(), wanted, will_do).await
         };
@@ -131,7 +153,7 @@ impl Exchanged {
             }
             Found::Ask(asking) => {
                 let status = ask().await?;
-                let rank = if status.is_active() { Rank::Positive } else { Rank::Negative };
+                let rank = if judge(&status) == Some(Meaning::Stands) { Rank::Positive } else { Rank::Negative };
                 asking.share(&written(&status), rank, self.kept_for);
                 Ok((status, None))
             }

@@ -85,13 +85,13 @@ impl Word {
 
 /// What the answer means, and until when it may be reused at most.
 pub(super) fn judge(
-    status: TokenStatus,
+    status: &TokenStatus,
     question: &StatusQuestion,
     rules: &Arc<TokenRules>,
     now: UnixTime,
 ) -> Result<(Verdict, Option<UnixTime>), StatusError> {
     let own_end = question.verified().and_then(VerifiedToken::expires_at);
-    let description = match status.0 {
+    let description = match &status.0 {
         Standing::Inactive => return Ok((Verdict::Withdrawn(TokenError::Inactive), own_end)),
         Standing::Active(description) => description,
     };

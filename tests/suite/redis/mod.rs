@@ -1,7 +1,9 @@
 //! A log of revocations in a real Redis: what one replica is told, and what the others do then.
 
 mod acl;
+mod answers;
 mod connection;
+mod credential;
 mod establish;
 mod faults;
 mod log;

@@ -11,7 +11,7 @@ mod property;
 mod revisions;
 mod revoked;
 mod runtimes;
-mod source;
+pub mod source;
 mod stampede;
 
 use std::{sync::Arc, time::Duration};

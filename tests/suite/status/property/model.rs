@@ -105,6 +105,7 @@ pub enum Outcome {
 /// A request.
 #[derive(Clone, Copy, Debug)]
 pub struct Asked {
+    pub replica: usize,
     pub token: usize,
     pub route: usize,
     pub at: Moment,
@@ -151,21 +152,26 @@ pub struct Model {
     says: Vec<Vec<Span<Say>>>,
     /// Whether the source of an issuer is in trouble or holds its answers back.
     troubled: Vec<Vec<Span<bool>>>,
+    /// By replica.
+    pub heard: Vec<Heard>,
+}
+
+/// What a replica was told to refuse.
+#[derive(Clone, Debug, Default)]
+pub struct Heard {
     pub revoked: HashSet<(usize, &'static str)>,
     pub suspended: HashSet<(usize, &'static str)>,
     pub revoked_subjects: HashSet<(usize, &'static str)>,
 }
 
 impl Model {
-    pub fn new(settings: Settings) -> Self {
+    pub fn new(settings: Settings, replicas: usize) -> Self {
         let mut model = Self {
             says: TOKENS.iter().map(|_| Vec::new()).collect(),
             troubled: settings.issuers.iter().map(|_| Vec::new()).collect(),
             settings,
             now: Moment::default(),
-            revoked: HashSet::new(),
-            suspended: HashSet::new(),
-            revoked_subjects: HashSet::new(),
+            heard: vec![Heard::default(); replicas],
         };
         (0..TOKENS.len()).for_each(|token| model.says(token, Say::Active));
         (0..2).for_each(|issuer| model.troubled(issuer, false));
@@ -180,11 +186,11 @@ impl Model {
         change(&mut self.troubled[issuer], is_troubled, self.now);
     }
 
-    fn is_revoked(&self, token: &Token) -> bool {
-        let by_id = (token.issuer, token.id);
-        self.revoked.contains(&by_id)
-            || self.suspended.contains(&by_id)
-            || self.revoked_subjects.contains(&(token.issuer, token.subject))
+    fn is_revoked(&self, replica: usize, token: &Token) -> bool {
+        let (by_id, heard) = ((token.issuer, token.id), &self.heard[replica]);
+        heard.revoked.contains(&by_id)
+            || heard.suspended.contains(&by_id)
+            || heard.revoked_subjects.contains(&(token.issuer, token.subject))
     }
 
     /// What a request that is answered now may be answered.
@@ -195,7 +201,7 @@ impl Model {
         let is_over = |end: u64, now: Duration| now.as_secs() >= end + issuer.leeway.as_secs();
 
         // Refused whatever the source says; of a token that has to be described first, when it has said something.
-        let is_void = token.expires.is_some_and(|end| is_over(end, now)) || self.is_revoked(token);
+        let is_void = token.expires.is_some_and(|end| is_over(end, now)) || self.is_revoked(asked.replica, token);
         let is_elsewhere = route.is_elsewhere && !token.is_for_both;
         if !token.is_opaque && (is_void || is_elsewhere) {
             return vec![Outcome::Invalid];

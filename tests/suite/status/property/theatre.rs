@@ -1,34 +1,37 @@
 //! Events → an authorizer with its sources and its clock, and a complaint where it answers what it may not.
 
 use std::{
-    collections::HashMap,
     ops::Add,
     sync::{Arc, Mutex},
     time::Duration,
 };
 
-use bytes::Bytes;
 use portcullis::{
     AccessToken, Algorithm, Authorizer, Issuer, KeySource, RejectionKind, Requirement, RouteTable, Unlisted,
-    status::{
-        Freshness, OpaqueTokens, Revocation, Revocations, StatusAnswer, StatusError, StatusPolicy, StatusQuestion,
-        StatusSource, TokenStatus,
-    },
-    testing::{ManualClock, TestKey, TokenBuilder},
+    sharing::{SharedSecret, SharedStore},
+    status::{Freshness, OpaqueTokens, Revocation, Revocations, SharedAnswers, StatusPolicy},
+    testing::{ManualClock, StoreFault, TestKey, TokenBuilder},
 };
-use serde_json::json;
 use tokio::{sync::watch, task::JoinHandle};
 
-use super::model::{Asked, Model, Moment, Outcome, SCOPES, Say, Settings, TOKENS, Token, Trouble};
+use super::{
+    model::{Asked, Model, Moment, Outcome, SCOPES, Say, Settings, TOKENS, Token, Trouble},
+    sources::{Ledger, Source},
+    store::Watched,
+};
 use crate::support::bearer;
 
 const ISSUERS: [&str; 2] = ["https://a.test", "https://b.test"];
 const ELSEWHERE: &str = "https://elsewhere.example";
-const SECOND: Duration = Duration::from_secs(1);
+pub const SECOND: Duration = Duration::from_secs(1);
 
 #[derive(Clone, Debug)]
 pub enum Event {
-    Request { token: usize, route: usize },
+    Request {
+        replica: usize,
+        token: usize,
+        route: usize,
+    },
     Advance(Duration),
     Say(usize, Say),
     Fails(usize, Trouble),
@@ -39,6 +42,13 @@ pub enum Event {
     RevokeSubject(usize),
     Suspend(usize),
     Resume(usize),
+    /// At this replica alone: the other does not hear of it yet.
+    RevokeAt(usize, usize),
+    /// A new process, which remembers nothing and whose clock counts anew.
+    Restart(usize),
+    /// What goes wrong with the shared store.
+    StoreFails(StoreFault),
+    StoreHeals,
 }
 
 /// How often what happened.
@@ -65,91 +75,22 @@ impl Add for Counts {
     }
 }
 
-/// How the sources stand, and what was heard of them.
-#[derive(Debug)]
-struct Ledger {
-    texts: HashMap<String, usize>,
-    says: Vec<Say>,
-    trouble: Vec<Option<Trouble>>,
-    is_held: Vec<bool>,
-    heard_good: Vec<u64>,
-    last_was_bad: Vec<bool>,
-    questions: u64,
-    /// A source was asked about a token of another issuer.
-    has_strayed: bool,
-}
-
-/// The source of one issuer: its answers tell how things stood when the question came.
-#[derive(Debug)]
-struct Source {
-    issuer: usize,
-    ledger: Arc<Mutex<Ledger>>,
-    gate: watch::Sender<bool>,
-}
-
-impl StatusSource for Source {
-    fn identity(&self) -> String {
-        "the same for both".to_owned()
-    }
-
-    fn ask(&self, question: &StatusQuestion) -> StatusAnswer {
-        let (ledger, mut gate) = (Arc::clone(&self.ledger), self.gate.subscribe());
-        let (index, answer, is_good) = {
-            let mut ledger = ledger.lock().unwrap();
-            ledger.questions += 1;
-            let index = ledger.texts[question.token()];
-            ledger.has_strayed |= TOKENS[index].issuer != self.issuer;
-            let answer = answer(&TOKENS[index], ledger.says[index], ledger.trouble[self.issuer]);
-            let is_good = answer.as_ref().ok().map(|status| status.is_active() && ledger.says[index] != Say::Other);
-            (index, answer, is_good)
-        };
-        Box::pin(async move {
-            let _ = gate.wait_for(|open| *open).await;
-            let mut ledger = ledger.lock().unwrap();
-            if let Some(is_good) = is_good {
-                ledger.last_was_bad[index] = !is_good;
-                ledger.heard_good[index] += u64::from(is_good);
-            }
-            answer
-        })
-    }
-}
-
-fn answer(token: &Token, say: Say, trouble: Option<Trouble>) -> Result<TokenStatus, StatusError> {
-    match trouble {
-        None => {}
-        Some(Trouble::Unreachable) => return Err(StatusError::Unreachable("down".to_owned())),
-        Some(Trouble::Later) => return Err(StatusError::RateLimited { retry_after: Some(3 * SECOND) }),
-        Some(Trouble::Malformed) => return Err(StatusError::Malformed("not JSON")),
-    }
-    let mut claims = json!({ "active": true, "sub": token.subject });
-    if token.is_opaque {
-        claims["jti"] = token.id.into();
-        claims["aud"] = TokenBuilder::AUDIENCE.into();
-        claims["iat"] = ManualClock::START.as_secs().into();
-        claims["scope"] = "read write".into();
-    }
-    match say {
-        Say::Active if !token.is_opaque => return Ok(TokenStatus::active()),
-        Say::Active => {}
-        Say::Scopes(mask) => {
-            let scopes: Vec<_> = (0..3).filter(|bit| mask & (1 << bit) != 0).map(|bit| SCOPES[bit]).collect();
-            claims["scope"] = scopes.join(" ").into();
-        }
-        Say::Ends(end) => claims["exp"] = (ManualClock::START.as_secs() + end).into(),
-        Say::Other if !token.is_opaque => claims["sub"] = "somebody else".into(),
-        Say::Other | Say::Inactive => return Ok(TokenStatus::inactive()),
-        Say::Refused => return Err(StatusError::QuestionRefused { status: http::StatusCode::BAD_REQUEST }),
-    }
-    TokenStatus::described(&Bytes::from(claims.to_string()))
-}
-
-/// An authorizer with two issuers, and the model beside it.
-pub struct Theatre {
+/// One process.
+struct Replica {
     clock: ManualClock,
     authorizer: Authorizer,
     routes: Vec<Arc<Requirement>>,
     revocations: Revocations,
+}
+
+/// Replicas that trust two issuers, and the model beside them.
+pub struct Theatre {
+    /// Whom all others follow.
+    clock: ManualClock,
+    key: TestKey,
+    settings: Settings,
+    replicas: Vec<Replica>,
+    store: Option<(Watched, SharedSecret)>,
     texts: Vec<String>,
     ledger: Arc<Mutex<Ledger>>,
     gates: Vec<watch::Sender<bool>>,
@@ -159,8 +100,19 @@ pub struct Theatre {
 }
 
 impl Theatre {
+    /// One process that shares nothing.
     pub fn new(settings: Settings) -> Self {
-        let (clock, key) = (ManualClock::new(), TestKey::shared(Algorithm::ES256));
+        Self::of(settings, ManualClock::new(), 1, None)
+    }
+
+    /// Two that share that store, which is on that clock, and a secret.
+    pub fn shared(settings: Settings, clock: ManualClock, store: impl SharedStore, secret: u64) -> Self {
+        let secret = SharedSecret::new(format!("{secret:032}")).unwrap();
+        Self::of(settings, clock, 2, Some((Watched::new(store), secret)))
+    }
+
+    fn of(settings: Settings, clock: ManualClock, replicas: usize, store: Option<(Watched, SharedSecret)>) -> Self {
+        let key = TestKey::shared(Algorithm::ES256);
         let texts: Vec<_> = TOKENS.iter().map(|token| text(token, &key)).collect();
         let ledger = Arc::new(Mutex::new(Ledger {
             texts: texts.iter().cloned().zip(0..).collect(),
@@ -168,12 +120,35 @@ impl Theatre {
             trouble: vec![None; 2],
             is_held: vec![false; 2],
             heard_good: vec![0; TOKENS.len()],
-            last_was_bad: vec![false; TOKENS.len()],
+            last_was_bad: vec![vec![false; TOKENS.len()]; replicas],
             questions: 0,
             has_strayed: false,
         }));
         let gates: Vec<_> = ISSUERS.iter().map(|_| watch::Sender::new(true)).collect();
-        let revocations = Revocations::builder().clock(clock.clone()).build().unwrap();
+        let model = Model::new(settings.clone(), replicas);
+        let mut theatre = Self {
+            clock,
+            key,
+            settings,
+            replicas: Vec::new(),
+            store,
+            texts,
+            ledger,
+            gates,
+            model,
+            pending: Vec::new(),
+            counts: Counts::default(),
+        };
+        for number in 0..replicas {
+            let revocations = Revocations::builder().clock(theatre.clock.clone()).build().unwrap();
+            let replica = theatre.replica(number, theatre.clock.clone(), revocations);
+            theatre.replicas.push(replica);
+        }
+        theatre
+    }
+
+    fn replica(&self, replica: usize, clock: ManualClock, revocations: Revocations) -> Replica {
+        let settings = &self.settings;
         let mut builder = Authorizer::builder()
             .routes(RouteTable::builder().otherwise(Unlisted::Authenticated).unwrap())
             .revocations(revocations.clone())
@@ -189,15 +164,17 @@ impl Theatre {
             if !of.renews_ahead {
                 policy = policy.without_renewal_ahead();
             }
-            let source = Source { issuer, ledger: Arc::clone(&ledger), gate: gates[issuer].clone() };
-            builder = builder.issuer(
-                Issuer::with_keys(ISSUERS[issuer], KeySource::json(key.jwk().to_string()))
-                    .audience(TokenBuilder::AUDIENCE)
-                    .leeway(of.leeway)
-                    .status_source(source)
-                    .status_policy(policy)
-                    .opaque_tokens(OpaqueTokens::default().prefix(["a_", "b_"][issuer])),
-            );
+            let source = Source { replica, issuer, ledger: Arc::clone(&self.ledger), gate: self.gates[issuer].clone() };
+            let mut trusted = Issuer::with_keys(ISSUERS[issuer], KeySource::json(self.key.jwk().to_string()))
+                .audience(TokenBuilder::AUDIENCE)
+                .leeway(of.leeway)
+                .status_source(source)
+                .status_policy(policy)
+                .opaque_tokens(OpaqueTokens::default().prefix(["a_", "b_"][issuer]));
+            if let Some((store, secret)) = &self.store {
+                trusted = trusted.shared_answers(SharedAnswers::through(store.clone(), secret.clone()));
+            }
+            builder = builder.issuer(trusted);
         }
         let authorizer = builder.build().unwrap();
         let routes = settings.routes.iter().map(|route| {
@@ -215,18 +192,45 @@ impl Theatre {
             };
             authorizer.compile(requirement).unwrap()
         });
-        Self {
-            routes: routes.collect(),
-            clock,
-            authorizer,
-            revocations,
-            texts,
-            ledger,
-            gates,
-            model: Model::new(settings),
-            pending: Vec::new(),
-            counts: Counts::default(),
+        Replica { routes: routes.collect(), clock, authorizer, revocations }
+    }
+
+    /// A new process in its place, which has heard of the same revocations.
+    fn restart(&mut self, number: usize) {
+        let (clock, now) = (ManualClock::new(), self.clock.now());
+        clock.step_wall_to(now.wall());
+        clock.advance(Duration::from_nanos(now.monotonic().subsec_nanos().into()));
+        let revocations = self.replicas[number].revocations.clone();
+        self.replicas[number] = self.replica(number, clock, revocations);
+        self.ledger.lock().unwrap().last_was_bad[number].fill(false);
+    }
+
+    async fn settle(&self) {
+        loop {
+            self.clock.settle().await;
+            match &self.store {
+                Some((store, _)) if store.is_in_use() => store.changed().await,
+                _ => return,
+            }
         }
+    }
+
+    /// In small steps while somebody waits, as time goes: what is given up after a short while is, before a longer one is
+    /// over.
+    async fn advance(&mut self, by: Duration, what: &str) -> Result<(), String> {
+        let mut left = by;
+        while !left.is_zero() {
+            let step = if self.store.is_some() && !self.pending.is_empty() { left.min(SECOND / 50) } else { left };
+            left -= step;
+            self.clock.advance(step);
+            // One that was never replaced is on the clock of all.
+            let of_their_own = self.replicas.iter().filter(|replica| replica.clock.now() != self.clock.now());
+            of_their_own.for_each(|replica| replica.clock.advance(step));
+            self.model.now.time = self.clock.now().monotonic();
+            self.settle().await;
+            self.collect(what).await?;
+        }
+        Ok(())
     }
 
     /// What happens, and what everybody does about it.
@@ -234,11 +238,8 @@ impl Theatre {
         let what = format!("{event:?}");
         self.model.now.step += 1;
         match event {
-            Event::Request { token, route } => self.request(token, route),
-            Event::Advance(by) => {
-                self.clock.advance(by);
-                self.model.now.time = self.clock.now().monotonic();
-            }
+            Event::Request { replica, token, route } => self.request(replica, token, route),
+            Event::Advance(by) => self.advance(by, &what).await?,
             Event::Say(token, say) => {
                 self.ledger.lock().unwrap().says[token] = say;
                 self.model.says(token, say);
@@ -247,32 +248,43 @@ impl Theatre {
             Event::Heals(issuer) => self.change(issuer, |ledger| ledger.trouble[issuer] = None),
             Event::Holds(issuer) => self.change(issuer, |ledger| ledger.is_held[issuer] = true),
             Event::Releases(issuer) => self.change(issuer, |ledger| ledger.is_held[issuer] = false),
-            Event::Revoke(token) => {
-                self.revocations.revoke(by_id(token));
-                self.model.revoked.insert((TOKENS[token].issuer, TOKENS[token].id));
-            }
+            Event::Revoke(token) => (0..self.replicas.len()).for_each(|replica| self.revoke(replica, token)),
+            Event::RevokeAt(replica, token) => self.revoke(replica, token),
             Event::RevokeSubject(token) => {
                 let Token { issuer, subject, .. } = TOKENS[token];
-                let revocation = Revocation::subject(Some(ISSUERS[issuer]), subject, ManualClock::START);
-                self.revocations.revoke(revocation);
-                self.model.revoked_subjects.insert((issuer, subject));
+                for (replica, heard) in self.replicas.iter().zip(&mut self.model.heard) {
+                    let revocation = Revocation::subject(Some(ISSUERS[issuer]), subject, ManualClock::START);
+                    replica.revocations.revoke(revocation);
+                    heard.revoked_subjects.insert((issuer, subject));
+                }
             }
             Event::Suspend(token) => {
-                self.revocations.suspend(by_id(token));
-                self.model.suspended.insert((TOKENS[token].issuer, TOKENS[token].id));
+                for (replica, heard) in self.replicas.iter().zip(&mut self.model.heard) {
+                    replica.revocations.suspend(by_id(token));
+                    heard.suspended.insert((TOKENS[token].issuer, TOKENS[token].id));
+                }
             }
             Event::Resume(token) => {
-                self.revocations.resume(&by_id(token));
-                self.model.suspended.remove(&(TOKENS[token].issuer, TOKENS[token].id));
+                for (replica, heard) in self.replicas.iter().zip(&mut self.model.heard) {
+                    replica.revocations.resume(&by_id(token));
+                    heard.suspended.remove(&(TOKENS[token].issuer, TOKENS[token].id));
+                }
             }
+            Event::Restart(replica) => {
+                // Those who wait there are never answered.
+                self.pending.retain(|(asked, _)| asked.replica != replica);
+                self.restart(replica);
+            }
+            Event::StoreFails(fault) => self.store.iter().for_each(|(store, _)| store.fault(Some(fault))),
+            Event::StoreHeals => self.store.iter().for_each(|(store, _)| store.fault(None)),
         }
-        self.clock.settle().await;
+        self.settle().await;
         self.collect(&what).await
     }
 
     /// Everybody gets an answer at last.
     pub async fn end(mut self) -> Result<Counts, String> {
-        for event in [Event::Releases(0), Event::Releases(1)] {
+        for event in [Event::StoreHeals, Event::Releases(0), Event::Releases(1)] {
             self.play(event).await?;
         }
         for _ in 0..3 {
@@ -285,6 +297,11 @@ impl Theatre {
         Ok(Counts { questions: ledger.questions, ..self.counts })
     }
 
+    fn revoke(&mut self, replica: usize, token: usize) {
+        self.replicas[replica].revocations.revoke(by_id(token));
+        self.model.heard[replica].revoked.insert((TOKENS[token].issuer, TOKENS[token].id));
+    }
+
     fn change(&mut self, issuer: usize, change: impl FnOnce(&mut Ledger)) {
         let mut ledger = self.ledger.lock().unwrap();
         change(&mut ledger);
@@ -292,14 +309,15 @@ impl Theatre {
         self.gates[issuer].send_replace(!ledger.is_held[issuer]);
     }
 
-    fn request(&mut self, token: usize, route: usize) {
+    fn request(&mut self, replica: usize, token: usize, route: usize) {
         let asked = {
             let ledger = self.ledger.lock().unwrap();
             let Moment { step, time } = self.model.now;
-            let (heard_bad, heard_good) = (ledger.last_was_bad[token], ledger.heard_good[token]);
-            Asked { token, route, at: Moment { step, time }, heard_bad, heard_good }
+            let (heard_bad, heard_good) = (ledger.last_was_bad[replica][token], ledger.heard_good[token]);
+            Asked { replica, token, route, at: Moment { step, time }, heard_bad, heard_good }
         };
-        let (authorizer, requirement) = (self.authorizer.clone(), Arc::clone(&self.routes[route]));
+        let asking = &self.replicas[replica];
+        let (authorizer, requirement) = (asking.authorizer.clone(), Arc::clone(&asking.routes[route]));
         let headers = bearer(&self.texts[token]);
         let answer = tokio::spawn(async move {
             let input = authorizer.input(&headers, &requirement);

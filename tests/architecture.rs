@@ -27,13 +27,17 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("keys", &["clock", "crypto", "issuer", "observe", "tasks"]),
     // issuer, keys: introspection asks an authorization server, and may want its signature on the answers.
     // observe, tasks: a feed is followed in the background, and its trouble is seen.
-    ("status", &["clock", "crypto", "issuer", "keys", "observe", "tasks", "token"]),
+    // sharing: what a source says is shared with other replicas.
+    ("status", &["clock", "crypto", "issuer", "keys", "observe", "sharing", "tasks", "token"]),
     // token: a requirement is a statement about scopes and audiences, and its conditions read a verified token.
     ("policy", &["status", "token"]),
     ("rejection", &["credential", "policy", "status", "token"]),
     // ── what the path stands on ──
     // tasks: a token of our own is fetched by the one place that spawns.
-    ("issuer", &["clock", "crypto", "observe", "tasks"]),
+    // sharing: the replicas of a service may have one such token together.
+    ("issuer", &["clock", "crypto", "observe", "sharing", "tasks"]),
+    // crypto: what is shared is sealed. tasks: it is put there in the background.
+    ("sharing", &["clock", "crypto", "observe", "tasks"]),
     ("crypto", &[]),
     ("clock", &[]),
     ("observe", &[]),
@@ -68,9 +72,10 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ),
     // clock, tasks: whoever waits for a connection waits for a bounded time, and it is made though nobody waits any more.
     // crypto: keys are found by digests. observe, status: a log is an adapter of what status follows.
-    ("redis", &["clock", "crypto", "observe", "status", "tasks"]),
-    // status: a feed over a bad network is a feed.
-    ("testing", &["clock", "crypto", "issuer", "keys", "status", "tasks", "token"]),
+    // sharing: Redis is a store of records.
+    ("redis", &["clock", "crypto", "observe", "sharing", "status", "tasks"]),
+    // status: a feed over a bad network is a feed. sharing: a store that fails is a store.
+    ("testing", &["clock", "crypto", "issuer", "keys", "sharing", "status", "tasks", "token"]),
 ];
 
 #[test]

@@ -26,7 +26,7 @@ const SETTINGS: SharingSettings = SharingSettings { lease: WAIT, timeout: Durati
 /// Nothing is kept longer than a token of our own.
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Where a token is shared, and what it is sealed with there.
+/// Where it is shared, and the secret that it is sealed with.
 pub(super) type Through = (Arc<dyn SharedStore>, SharedSecret);
 
 /// A token in exchange with other replicas.

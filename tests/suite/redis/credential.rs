@@ -27,6 +27,7 @@ impl Fleet {
         let clock = ManualClock::new();
         let issuer = TestIssuer::builder().clock(clock.clone()).in_process("https://issuer.test");
         issuer.register_client("orders", SECRET, ["tokens:read"]);
+        issuer.protect_introspection("tokens:read");
         let redis = Redis::at(&server.url()).unwrap().build().unwrap();
         Self { records: SharedRecords::new(&redis).timed_by(clock.clone()), clock, issuer }
     }

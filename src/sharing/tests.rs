@@ -135,10 +135,11 @@ async fn one_asks_and_the_others_are_told_threat_22() {
 async fn waits(world: &World, replica: &Arc<Sharing>, patience: Duration) -> Duration {
     let (replica, since) = (Arc::clone(replica), world.clock.now().monotonic());
     let wanted = Wanted { patience, ..within(SECOND) };
-    let waiting = tokio::task::spawn(async move {
+    let mut waiting = tokio::task::JoinSet::new();
+    waiting.spawn(async move {
         drop(replica.find(b"x", wanted, |_| true).await);
     });
-    while !waiting.is_finished() {
+    while waiting.try_join_next().is_none() {
         world.clock.settle().await;
         world.clock.advance(MILLISECOND * 5);
         assert!(world.clock.now().monotonic() - since < SECOND * 5, "for ever");

@@ -36,13 +36,7 @@ impl Fleet {
         let issuer = TestIssuer::builder().clock(clock.clone()).in_process("https://issuer.test");
         let redis = Redis::at(&server.url()).unwrap().build().unwrap();
         let records = SharedRecords::new(&redis).timed_by(clock.clone());
-        Self {
-            clock,
-            issuer,
-            source: Scripted::new(Says::Active),
-            records,
-            secret: "the secret of these replicas, long",
-        }
+        Self { clock, issuer, source: Scripted::new(Says::Active), records, timeout: Duration::from_millis(50) }
     }
 
     async fn replica(&self) -> Authorizer {

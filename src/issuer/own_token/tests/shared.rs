@@ -44,18 +44,18 @@ impl Replicas {
 
     /// What each of them has then, if any.
     async fn all(&self) -> Vec<Option<HeaderValue>> {
-        let getting = self.tokens.iter().map(|token| {
-            let token = Arc::clone(token);
-            tokio::task::spawn(async move { token.get().await.ok().map(|bearer| bearer.header) })
-        });
-        let getting: Vec<_> = getting.collect();
-        for _ in 0..100 {
-            if getting.iter().all(tokio::task::JoinHandle::is_finished) {
-                break;
+        let getting = self.tokens.iter().map(async |token| token.get().await.ok().map(|bearer| bearer.header));
+        let waiting = async {
+            loop {
+                self.clock.settle().await;
+                self.advance(Duration::from_millis(10)).await;
             }
-            self.advance(Duration::from_millis(10)).await;
+        };
+        tokio::select! {
+            biased;
+            all = futures_util::future::join_all(getting) => all,
+            () = waiting => panic!("it has no end"),
         }
-        futures_util::future::join_all(getting).await.into_iter().map(Result::unwrap).collect()
     }
 
     fn asked(&self) -> u64 {
@@ -175,24 +175,29 @@ async fn the_end_of_the_one_that_asks_costs_three_seconds_threat_17() {
     let replicas = Replicas::new(2);
     let held = replicas.issuer.hold(Target::Token);
     let dying = Arc::clone(&replicas.tokens[0]);
-    let first = tokio::task::spawn(async move { dying.get().await.map(drop) });
+    let mut first = tokio::task::JoinSet::new();
+    first.spawn(async move { dying.get().await.map(drop) });
     held.arrived().await;
     replicas.store.fault(Some(StoreFault::Hangs));
-    first.abort();
+    first.abort_all();
     let Replicas { clock, store, mut tokens, issuer } = replicas;
     tokens.remove(0);
     clock.settle().await;
     store.fault(None);
     held.release();
     let waiting = Arc::clone(&tokens[0]);
-    let second = tokio::task::spawn(async move { waiting.get().await.map(drop) });
+    let mut second = tokio::task::JoinSet::new();
+    second.spawn(async move { waiting.get().await.map(drop) });
     clock.settle().await;
     let since = clock.now().monotonic();
-    while !second.is_finished() {
-        clock.advance(Duration::from_millis(10));
+    let ended = loop {
+        match second.try_join_next() {
+            Some(ended) => break ended.unwrap(),
+            None => clock.advance(Duration::from_millis(10)),
+        }
         clock.settle().await;
-    }
-    assert!(second.await.unwrap().is_ok());
+    };
+    assert!(ended.is_ok());
     let waited = clock.now().monotonic() - since;
     assert!(waited <= SECOND * 3 + Duration::from_millis(100), "{waited:?}");
     assert_eq!(issuer.asked().token, 2);

@@ -21,7 +21,6 @@ const END_OF_TIME: u64 = 1 << 40;
 pub(super) const HEAD: &str = "head";
 pub(super) const LOG: &str = "log";
 pub(super) const ISSUERS: &str = "issuers";
-pub(super) const SLICES: &str = "slices";
 pub(super) const SUSPENDED: &str = "suspended";
 
 /// Which of the buckets of a slice are in use, as bits.
@@ -42,6 +41,11 @@ pub(super) fn slice(end: Option<UnixTime>, now: UnixTime) -> u64 {
     let width = 1_u64 << eighth.ilog2();
     // That of the epoch itself would be the one of what never ends.
     end.max(1).next_multiple_of(width)
+}
+
+/// Whether everything in that slice is over, so that its keys may be gone. A name that is no time is not over.
+pub(super) fn is_over(slice: &str, now: UnixTime) -> bool {
+    slice.parse().is_ok_and(|end: u64| end != NEVER && end <= now.as_secs())
 }
 
 /// The bucket of a target. Every publisher must find the same.

@@ -31,9 +31,10 @@
 //! Whoever can write these keys can un-revoke. Replicas need not: as a user with these rules they can only read.
 //!
 //! ```text
-//! ACL SETUSER replica   on >… resetkeys nocommands %R~{portcullis}:* +hmget +xread +zrange +get +hgetall +hscan +info
-//! ACL SETUSER publisher on >… resetkeys nocommands ~{portcullis}:* +evalsha +script|load +wait +info +time +exists +hget
-//!             +hmget +hset +hdel +hlen +del +setbit +expiretime +expireat +zadd +zrem +zrange +zremrangebyscore +xadd
+//! ACL SETUSER replica   on >… resetkeys nocommands %R~{portcullis}:* +hmget +xread +get +hgetall +hlen +hscan +info
+//! ACL SETUSER publisher on >… resetkeys nocommands ~{portcullis}:* +evalsha +script|load +wait +info +time +get +set
+//!             +exists +del +rename +hget +hmget +hset +hsetnx +hdel +hexists +hincrby +hvals +setbit +expiretime
+//!             +expireat +zadd +zrem +zrange +xadd
 //! ```
 //!
 //! In a cluster, also `+cluster|keyslot +cluster|slots`; for a database other than 0, `+select`.
@@ -45,6 +46,7 @@ mod error;
 mod feed;
 mod keys;
 mod locate;
+mod publications;
 mod publisher;
 mod record;
 mod records;

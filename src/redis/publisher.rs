@@ -3,14 +3,15 @@
 use std::sync::{LazyLock, atomic::Ordering};
 
 use ::redis::{
-    Cmd, FromRedisValue as _, RedisResult, Script, ServerErrorKind, Value, aio::MultiplexedConnection, cmd, pipe,
+    Cmd, FromRedisValue, RedisResult, Script, ServerErrorKind, Value, aio::MultiplexedConnection, cmd, pipe,
 };
 
 use super::{
-    RedisError, RedisRevocations,
+    Redis, RedisError, RedisRevocations,
     connection::Question,
     feed::{Memory, head},
     keys,
+    publications::Publication,
     record::Record,
 };
 use crate::{
@@ -159,7 +160,7 @@ impl RedisRevocations {
         if self.settings().is_checked.load(Ordering::Acquire) {
             return Ok(());
         }
-        let info: String = self.redis().run(cmd("INFO").arg("memory")).await?;
+        let info: String = self.asked_twice(self.redis(), cmd("INFO").arg("memory")).await?;
         if let Some(policy) = Memory::new(&info).evicts() {
             return Err(PublishError::Evicts(policy.to_owned()));
         }
@@ -167,15 +168,23 @@ impl RedisRevocations {
         Ok(())
     }
 
+    /// Where the connection breaks, over another one; what it led to may be another server.
+    async fn asked_twice<T: FromRedisValue>(&self, redis: &Redis, question: &impl Question) -> Result<T, RedisError> {
+        match redis.run(question).await {
+            Err(RedisError::Unreachable(_)) => {
+                self.settings().is_checked.store(false, Ordering::Release);
+                redis.run(question).await
+            }
+            answer => answer,
+        }
+    }
+
     async fn apply(&self, mode: Mode, records: &[Record]) -> Result<Outcome, PublishError> {
         let settings = self.settings();
-        let call = Call::new(self, mode, records);
-        let mut answer: Result<Vec<Value>, _> = settings.writing.run(&call).await;
-        if let Err(RedisError::Unreachable(_)) = answer {
-            settings.is_checked.store(false, Ordering::Release);
-            answer = settings.writing.run(&call).await;
-        }
-        let mut answers = answer?.into_iter();
+        let publication = settings.publications.begin();
+        let call = Call::new(self, mode, records, &publication);
+        let answer: Vec<Value> = self.asked_twice(&settings.writing, &call).await?;
+        let mut answers = answer.into_iter();
         let said = answers.next().and_then(|said| Vec::<String>::from_redis_value(said).ok()).unwrap_or_default();
         let reached = answers.next().and_then(|reached| i64::from_redis_value(reached).ok()).unwrap_or_default();
         match said.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
@@ -201,7 +210,7 @@ struct Call {
 }
 
 impl Call {
-    fn new(log: &RedisRevocations, mode: Mode, records: &[Record]) -> Self {
+    fn new(log: &RedisRevocations, mode: Mode, records: &[Record], publication: &Publication<'_>) -> Self {
         let settings = log.settings();
         let mode = match mode {
             Mode::Publish => "publish",
@@ -212,6 +221,9 @@ impl Call {
         evaluation.arg(APPLY.get_hash()).arg(1).arg(log.redis().key(keys::HEAD));
         evaluation.arg(log.redis().key("")).arg(mode);
         evaluation.arg(settings.clock.now().wall().as_secs()).arg(settings.kept_events);
+        for argument in publication.arguments() {
+            evaluation.arg(argument);
+        }
         for record in records {
             for argument in record.arguments() {
                 evaluation.arg(argument);

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Redis, RedisConfigError};
+use super::{Redis, RedisConfigError, publications::Publications};
 use crate::clock::{Clock, SharedClock, SystemClock};
 
 /// A log of revocations in Redis: whoever holds one publishes, and every replica that follows it knows moments later.
@@ -34,6 +34,41 @@ use crate::clock::{Clock, SharedClock, SystemClock};
 /// ```
 ///
 /// Once, before the first replica is started, the log is [established](Self::establish).
+///
+/// # What is promised
+///
+/// Of an event that was acknowledged, by what happens to Redis afterwards:
+///
+/// | Redis | its process ends | its machine ends |
+/// |---|---|---|
+/// | `appendonly yes`, `appendfsync always` | nothing is lost | nothing is lost, if the disk keeps its word |
+/// | `appendonly yes`, `appendfsync everysec` | nothing is lost, but where the disk was busy: then up to two seconds | up to two seconds are lost |
+/// | `save …` alone | what came after the last save is lost | the same |
+/// | nothing on disk | the log is lost | the same |
+///
+/// | A replica of it takes over (Sentinel, Cluster, by hand) | |
+/// |---|---|
+/// | without [`min_replicas`](RedisRevocationsBuilder::min_replicas) | what had not reached that replica is lost, and the old master vouches for its log until it knows that it is none any more |
+/// | of *n* replicas, 1 or more | nothing is lost if one of those takes over that had it: the one that is furthest, as Sentinel and Cluster choose as far as they see it |
+/// | at least half of *n* | and the old master vouches for nothing once another acknowledges |
+/// | all *n* | nothing is lost, whichever takes over |
+///
+/// Whatever happens, these hold:
+///
+/// - A replica of the service that cannot hear of the log denies, once that has lasted for
+///   [`max_staleness`](crate::status::FeedPolicy::max_staleness); unless a route accepts more, or the issuer is asked.
+///   Where Redis hangs, loads, has no memory, refuses us or is no master, it is as if nobody were there. Who comes back
+///   takes a snapshot where that is needed, and accepts nothing meanwhile.
+/// - A log that is gone is no empty log: nobody believes it until somebody has [established](Self::establish) another.
+/// - What is lost is lost for those who start later. Who runs goes on to refuse what it has heard was revoked, for as long
+///   as it runs; suspensions are as the log has them. That a log was seen to end earlier than before, or to have gone on
+///   otherwise, is logged and counted (`gap`, `reset`). Nobody goes on reading there: it takes a snapshot.
+/// - Where somebody has deleted keys of the log, or Redis has evicted them, whoever needs a snapshot says that some are
+///   missing, and accepts nothing. Who runs goes on, and hears what is published. To get out of it, all keys of the log
+///   are deleted and it is established anew.
+/// - An event may be in the log twice, and counts once. Those of one `RedisRevocations` (with its clones) count in the
+///   order in which they were published one after the other: what was given up and arrives later, within a day, does
+///   nothing. Among several, the order is that in which Redis gets them.
 #[derive(Clone)]
 pub struct RedisRevocations {
     inner: Arc<Inner>,
@@ -54,6 +89,7 @@ pub(super) struct Settings {
     pub(super) min_replicas: u32,
     pub(super) max_token_lifetime: Option<Duration>,
     pub(super) clock: SharedClock,
+    pub(super) publications: Publications,
     /// Whether this Redis is known to keep what it is given.
     pub(super) is_checked: AtomicBool,
 }
@@ -178,9 +214,17 @@ impl RedisRevocationsBuilder {
     fn made(self) -> RedisRevocations {
         let Self { redis, label, heartbeat, kept_events, min_replicas, max_token_lifetime, clock } = self;
         let writing = if min_replicas == 0 { redis.clone() } else { redis.apart() };
-        let is_checked = AtomicBool::new(false);
-        let settings =
-            Settings { writing, label, heartbeat, kept_events, min_replicas, max_token_lifetime, clock, is_checked };
+        let settings = Settings {
+            writing,
+            label,
+            heartbeat,
+            kept_events,
+            min_replicas,
+            max_token_lifetime,
+            clock,
+            publications: Publications::default(),
+            is_checked: AtomicBool::new(false),
+        };
         RedisRevocations { inner: Arc::new(Inner { redis, settings }) }
     }
 }

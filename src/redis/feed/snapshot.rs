@@ -4,16 +4,21 @@
 //! that is told twice is one. A suspension that was lifted meanwhile may be missing, and one that came may be there: the
 //! tail brings each of these targets to what the log says last, and of all others no event was told since the head, so
 //! that they stood all the time as they were read.
+//!
+//! The head says how much there is of everything, so that what somebody deletes, or Redis evicts, is missed.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 
 use ::redis::{cmd, pipe};
 use futures_util::stream;
 
-use super::reading::{Memory, head, lag};
+use super::{
+    reading::{Memory, head, lag},
+    unavailable,
+};
 use crate::{
     redis::{RedisRevocations, connection::Link, keys, record},
-    status::{FeedError, FeedSnapshot, Revocation, RevocationEvent},
+    status::{Cursor, FeedError, FeedSnapshot, Revocation, RevocationEvent},
 };
 
 /// About so many entries make a page.
@@ -29,16 +34,16 @@ pub(super) async fn snapshot(log: RedisRevocations) -> Result<FeedSnapshot, Feed
     let asked = settings.clock.now().wall();
     let (members, replication, memory): ([Option<String>; 2], String, String) = link.run(&log.checks()).await?;
     Memory::new(&memory).check()?;
-    let cursor = head(&members)?;
+    head(&members)?;
     let lag = lag(&replication, settings.min_replicas)?;
-    let slices = cmd("ZRANGE").arg(log.redis().key(keys::SLICES)).arg(0).arg(-1).to_owned();
-    let slices: Vec<String> = link.run(&slices).await?;
+    let Extent { cursor, slices } = Extent::ask(&log, &mut link).await?;
     let min_replicas = settings.min_replicas;
     let pages = Pages {
         log,
         link,
         issuers: record::Issuers::new(),
-        slices: slices.into(),
+        slices,
+        slice: None,
         buckets: VecDeque::new(),
         at_once: 16,
         suspended: Some(0),
@@ -49,13 +54,62 @@ pub(super) async fn snapshot(log: RedisRevocations) -> Result<FeedSnapshot, Feed
     Ok(if min_replicas == 0 { snapshot } else { snapshot.as_of(asked.saturating_sub(lag)) })
 }
 
+/// Where the log ends, and how much there is.
+struct Extent {
+    cursor: Cursor,
+    slices: VecDeque<Slice>,
+}
+
+/// Entries that are over at about the same time.
+struct Slice {
+    name: String,
+    /// There are as many, or more since that was asked.
+    least: u64,
+}
+
+impl Extent {
+    /// All of it at one moment: between two looks at the head that show the same nothing was published. Not in a transaction,
+    /// which Redis refuses when it has no memory left.
+    async fn ask(log: &RedisRevocations, link: &mut Link) -> Result<Self, FeedError> {
+        let key = |name| log.redis().key(name);
+        let mut asking = pipe();
+        asking.cmd("HGETALL").arg(key(keys::HEAD));
+        asking.cmd("HLEN").arg(key(keys::ISSUERS)).cmd("HLEN").arg(key(keys::SUSPENDED));
+        asking.cmd("HMGET").arg(key(keys::HEAD)).arg("head");
+        let (head, issuers, suspended) = loop {
+            let (head, issuers, suspended, (end,)): (HashMap<String, String>, u64, u64, (Option<String>,)) =
+                link.run(&asking).await?;
+            if head.get("head") == end.as_ref() {
+                break (head, issuers, suspended);
+            }
+        };
+        let number = |name| head.get(name).map_or(Some(0), |number: &String| number.parse().ok());
+        let cursor =
+            head.get("head").and_then(|head| head.parse().ok()).ok_or(FeedError::Malformed("the head of the log"))?;
+        if (number("issuers"), number("suspended")) != (Some(issuers), Some(suspended)) {
+            return Err(incomplete());
+        }
+        let slices = head.iter().filter_map(|(name, least)| Some((name.strip_prefix("s:")?, least)));
+        let slices: Option<_> =
+            slices.map(|(name, least)| Some(Slice { name: name.to_owned(), least: least.parse().ok()? })).collect();
+        Ok(Self { cursor, slices: slices.ok_or(FeedError::Malformed("the head of the log"))? })
+    }
+}
+
+/// Nobody must believe what is left.
+fn incomplete() -> FeedError {
+    unavailable("some of its keys are missing in Redis: what is left has to be deleted, and the log established anew")
+}
+
 struct Pages {
     log: RedisRevocations,
     link: Link,
     /// As far as they are known.
     issuers: record::Issuers,
     /// Those that were not looked at.
-    slices: VecDeque<String>,
+    slices: VecDeque<Slice>,
+    /// The one that is looked at; of its entries, how many were not found yet.
+    slice: Option<Slice>,
     /// Of the slice that is looked at.
     buckets: VecDeque<String>,
     /// So many of them make a page.
@@ -73,12 +127,19 @@ impl Pages {
         loop {
             let page = if !self.buckets.is_empty() {
                 self.revoked().await?
+            } else if let Some(slice) = self.slice.take() {
+                let now = self.log.settings().clock.now().wall();
+                if slice.least > 0 && !keys::is_over(&slice.name, now) {
+                    return Err(incomplete());
+                }
+                continue;
             } else if let Some(slice) = self.slices.pop_front() {
-                let used = cmd("GET").arg(self.log.redis().key(&keys::used(&slice))).to_owned();
+                let used = cmd("GET").arg(self.log.redis().key(&keys::used(&slice.name))).to_owned();
                 let used: Option<Vec<u8>> = self.link.run(&used).await?;
                 let used = used.unwrap_or_default();
-                let key = |bucket| self.log.redis().key(&keys::entries(&slice, bucket));
+                let key = |bucket| self.log.redis().key(&keys::entries(&slice.name, bucket));
                 self.buckets = keys::buckets(&used).map(key).collect();
+                self.slice = Some(slice);
                 continue;
             } else if let Some(cursor) = self.suspended {
                 self.suspended(cursor).await?
@@ -99,6 +160,9 @@ impl Pages {
         }
         let buckets: Vec<Entries> = self.link.run(&reading).await?;
         let found: usize = buckets.iter().map(Vec::len).sum();
+        if let Some(slice) = &mut self.slice {
+            slice.least = slice.least.saturating_sub(u64::try_from(found).unwrap_or(u64::MAX));
+        }
         // The buckets of a slice are about equally full.
         self.at_once = (count * PAGE / found.max(1)).clamp(1, MOST_BUCKETS);
         self.told(buckets.into_iter().flatten().collect(), RevocationEvent::Revoked).await

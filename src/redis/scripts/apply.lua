@@ -1,16 +1,23 @@
 -- Events -> the log and the state of it, in one step.
 --
 -- KEYS[1]  the head of the log
--- ARGV     what all keys begin with; publish, fill or open; now, by whoever calls; how many events to keep;
+-- ARGV     what all keys begin with; publish, fill or open; now, by whoever calls; how many events to keep; who publishes,
+--          the number of this publication, and the least of those that have not come to an end there; a number at random;
 --          then of each event ten: R, S or U for revoked, suspended, resumed; the kind of target; the issuer after an "i",
 --          or nothing; the id; issued up to, expires at, decided at (seconds, or nothing); slice; bucket; the event as JSON
 --
--- Returns "ok" and the id of the last entry, or else: "absent", "there", or "format" and which.
+-- Returns "ok" and the id of the last entry, or else: "absent", "there", "late", or "format" and which.
 
 local head = KEYS[1]
 local base, mode, now, kept = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
 local log, issuers, slices = base .. 'log', base .. 'issuers', base .. 'slices'
 local suspended, ends = base .. 'suspended', base .. 'suspended:ends'
+-- How much there should be of what may be missing: it stands in the head, or in what becomes one.
+local counts = head
+
+local function count(name, more)
+  if more ~= 0 then redis.call('HINCRBY', counts, name, more) end
+end
 
 local last
 if mode == 'publish' then
@@ -18,11 +25,26 @@ if mode == 'publish' then
   if known[1] and known[1] ~= '1' then return {'format', known[1]} end
   if not known[1] or not known[2] then return {'absent'} end
   last = known[2]
+  -- It was on its way while its publisher gave it up and said something else.
+  local fence = base .. 'p:' .. ARGV[5]
+  local least = tonumber(redis.call('GET', fence) or '0')
+  if tonumber(ARGV[6]) < least then return {'late'} end
+  if tonumber(ARGV[7]) > least then redis.call('SET', fence, ARGV[7], 'EX', 86400) end
 elseif redis.call('EXISTS', head) == 1 then
   return {'there'}
-elseif mode == 'open' then
-  -- Of somebody who began to establish the log and did not come to the end.
-  redis.call('DEL', suspended, ends)
+else
+  counts = base .. 'filling'
+  if redis.call('HEXISTS', counts, 'issuers') == 0 then
+    -- Of a log that was there before.
+    local most = 0
+    for _, known in ipairs(redis.call('HVALS', issuers)) do most = math.max(most, tonumber(known)) end
+    redis.call('HSET', counts, 'issuers', most)
+  end
+  if mode == 'open' then
+    -- Of somebody who began to establish the log and did not come to the end.
+    redis.call('DEL', suspended, ends)
+    redis.call('HDEL', counts, 'suspended')
+  end
 end
 
 local clock = redis.call('TIME')
@@ -35,6 +57,14 @@ end
 
 local function whole(number)
   return string.format('%.0f', number)
+end
+
+-- Another master that goes on from an entry of long ago gives no id that this one has given.
+local function following(id)
+  local milliseconds = time * 1000 + math.floor(tonumber(clock[2]) / 1000)
+  local before, number = string.match(id, '^(%d+)-(%d+)$')
+  if milliseconds > tonumber(before) then return whole(milliseconds) .. '-' .. ARGV[8] end
+  return before .. '-' .. whole(tonumber(number) + 1 + tonumber(ARGV[8]))
 end
 
 local function later(one, other)
@@ -52,13 +82,27 @@ local function unite(key, field, issued, expires, decided)
     expires = later(before_expires or '', expires)
     decided = later(before_decided or '', decided)
   end
-  redis.call('HSET', key, field, issued .. '|' .. expires .. '|' .. decided)
-  return expires
+  return expires, redis.call('HSET', key, field, issued .. '|' .. expires .. '|' .. decided)
 end
 
 -- Never sooner than it was to be gone before.
 local function expire(key, at)
   if redis.call('EXPIRETIME', key) < at then redis.call('EXPIREAT', key, whole(at)) end
+end
+
+-- By slice, how many entries are new.
+local more = {}
+local function revoke(slice, bucket, field, issued, expires, decided)
+  local entries, used = base .. 'r:' .. slice .. ':' .. bucket, base .. 'b:' .. slice
+  local _, new = unite(entries, field, issued, expires, decided)
+  more[slice] = (more[slice] or 0) + new
+  redis.call('SETBIT', used, bucket, 1)
+  if slice == '0' then return redis.call('ZADD', slices, '+inf', slice) end
+  -- Where that is over, all of it goes at once.
+  local at = gone(tonumber(slice))
+  expire(entries, at)
+  expire(used, at)
+  redis.call('ZADD', slices, 'GT', whole(at), slice)
 end
 
 local numbers = {['']= ''}
@@ -67,7 +111,7 @@ local function number(issuer)
     local name = string.sub(issuer, 2)
     local known = redis.call('HGET', issuers, name)
     if not known then
-      known = whole(redis.call('HLEN', issuers) + 1)
+      known = whole(redis.call('HINCRBY', counts, 'issuers', 1))
       redis.call('HSET', issuers, name, known)
     end
     numbers[issuer] = known
@@ -75,27 +119,16 @@ local function number(issuer)
   return numbers[issuer]
 end
 
-for i = 5, #ARGV, 10 do
+for i = 9, #ARGV, 10 do
   local happened, issued, expires, decided = ARGV[i], ARGV[i + 4], ARGV[i + 5], ARGV[i + 6]
   local slice, bucket = ARGV[i + 7], ARGV[i + 8]
   local field = ARGV[i + 1] .. number(ARGV[i + 2]) .. ':' .. ARGV[i + 3]
   if happened == 'R' then
-    local entries, used = base .. 'r:' .. slice .. ':' .. bucket, base .. 'b:' .. slice
-    if slice == '0' then
-      unite(entries, field, issued, expires, decided)
-      redis.call('SETBIT', used, bucket, 1)
-      redis.call('ZADD', slices, '+inf', slice)
-    else
-      -- Where that is over, all of it goes at once.
-      local at = gone(tonumber(slice))
-      unite(entries, field, issued, expires, decided)
-      redis.call('SETBIT', used, bucket, 1)
-      expire(entries, at)
-      expire(used, at)
-      redis.call('ZADD', slices, 'GT', whole(at), slice)
-    end
+    revoke(slice, bucket, field, issued, expires, decided)
   elseif happened == 'S' then
-    expires = unite(suspended, field, issued, expires, decided)
+    local new
+    expires, new = unite(suspended, field, issued, expires, decided)
+    count('suspended', new)
     if expires == '' then
       redis.call('ZREM', ends, field)
     else
@@ -103,23 +136,30 @@ for i = 5, #ARGV, 10 do
     end
     -- As they come, so they go: a few at a time.
     for _, over in ipairs(redis.call('ZRANGE', ends, '-inf', whole(time), 'BYSCORE', 'LIMIT', '0', '4')) do
-      redis.call('HDEL', suspended, over)
+      count('suspended', -redis.call('HDEL', suspended, over))
       redis.call('ZREM', ends, over)
     end
   else
-    redis.call('HDEL', suspended, field)
+    count('suspended', -redis.call('HDEL', suspended, field))
     redis.call('ZREM', ends, field)
   end
   if mode == 'publish' then
-    last = redis.call('XADD', log, 'MAXLEN', '~', kept, '*', 'p', last, 'e', ARGV[i + 9])
+    last = redis.call('XADD', log, 'MAXLEN', '~', kept, following(last), 'p', last, 'e', ARGV[i + 9])
     redis.call('HSET', head, 'head', last)
   end
 end
 
-redis.call('ZREMRANGEBYSCORE', slices, '-inf', whole(time))
+for slice, new in pairs(more) do count('s:' .. slice, new) end
+for _, slice in ipairs(redis.call('ZRANGE', slices, '-inf', whole(time), 'BYSCORE')) do
+  redis.call('ZREM', slices, slice)
+  redis.call('HDEL', counts, 's:' .. slice)
+end
 if mode == 'open' then
   -- An entry of its own: the head of this log is that of no other.
   last = redis.call('XADD', log, 'MAXLEN', '~', kept, '*', 'p', '0-0')
-  redis.call('HSET', head, 'format', '1', 'head', last, 'born', clock[1])
+  -- What is left of a log that was there before counts, as far as it is left.
+  for _, slice in ipairs(redis.call('ZRANGE', slices, '0', '-1')) do redis.call('HSETNX', counts, 's:' .. slice, '0') end
+  redis.call('HSET', counts, 'format', '1', 'head', last, 'born', clock[1])
+  redis.call('RENAME', counts, head)
 end
 return {'ok', last or ''}

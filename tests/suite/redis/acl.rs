@@ -5,9 +5,10 @@ use portcullis::redis::PublishError;
 use super::*;
 
 /// In the documentation of `portcullis::redis`.
-const READER: &str = "%R~{portcullis}:* +hmget +xread +zrange +get +hgetall +hscan +info";
-const PUBLISHER: &str = "~{portcullis}:* +evalsha +script|load +wait +info +time +exists +hget +hmget +hset +hdel +hlen +del \
-                         +setbit +expiretime +expireat +zadd +zrem +zrange +zremrangebyscore +xadd";
+const READER: &str = "%R~{portcullis}:* +hmget +xread +get +hgetall +hlen +hscan +info";
+const PUBLISHER: &str = "~{portcullis}:* +evalsha +script|load +wait +info +time +get +set +exists +del +rename +hget +hmget \
+                         +hset +hsetnx +hdel +hexists +hincrby +hvals +setbit +expiretime +expireat +zadd +zrem +zrange \
+                         +xadd";
 
 fn allow(server: &RedisServer, user: &str, rules: &str) {
     let mut command = vec!["ACL", "SETUSER", user, "on", ">hunter2", "resetkeys", "nocommands"];

@@ -2,11 +2,13 @@
 
 mod acl;
 mod answers;
+mod breaks;
 mod connection;
 mod credential;
 mod establish;
 mod faults;
 mod log;
+mod proxy;
 mod replicas;
 pub mod server;
 mod state;

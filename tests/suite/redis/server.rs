@@ -4,6 +4,7 @@ use std::{
     env, fs,
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
     time::Duration,
 };
 
@@ -22,6 +23,8 @@ pub struct RedisServer {
     port: u16,
     directory: PathBuf,
     options: Vec<String>,
+    /// Where it is a Sentinel, the file that it keeps what it knows in.
+    sentinel: Option<PathBuf>,
 }
 
 impl RedisServer {
@@ -40,25 +43,46 @@ impl RedisServer {
         Some(server)
     }
 
+    /// A Sentinel with that configuration.
+    pub async fn start_sentinel(configuration: &str) -> Option<Self> {
+        if !is_installed() {
+            return None;
+        }
+        let mut server = Self::prepared(&[]);
+        let file = server.directory.join("sentinel.conf");
+        fs::write(&file, configuration).unwrap();
+        server.sentinel = Some(file);
+        server.restart().await;
+        Some(server)
+    }
+
     /// One that does not run yet: its port is chosen, and nobody listens there.
     fn prepared(options: &[&str]) -> Self {
         let port = free_port();
         let directory = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("redis-{}-{port}", std::process::id()));
         fs::create_dir_all(&directory).unwrap();
         let options = options.iter().map(|option| (*option).to_owned()).collect();
-        Self { child: None, port, directory, options }
+        Self { child: None, port, directory, options, sentinel: None }
     }
 
     /// Starts it again on its port, with what is in its directory, and waits until it answers.
     pub async fn restart(&mut self) {
-        self.launch("redis-server", &[]).await;
+        self.launch();
+        self.until("it answers", |server| {
+            let answer = server.try_cli(&["PING"]);
+            // With a password, it has answered as well.
+            answer.contains("PONG") || answer.contains("NOAUTH")
+        })
+        .await;
     }
 
-    async fn launch(&mut self, program: &str, first: &[&str]) {
+    /// The same, and does not wait.
+    pub fn launch(&mut self) {
         assert!(self.child.is_none(), "it runs");
         let log = fs::File::create(self.directory.join("log")).unwrap();
-        let child = tokio::process::Command::new(program)
-            .args(first)
+        let child = tokio::process::Command::new("redis-server")
+            .args(self.sentinel.iter())
+            .args(self.sentinel.iter().map(|_| "--sentinel"))
             .args(["--port", &self.port.to_string(), "--bind", "127.0.0.1"])
             .arg("--dir")
             .arg(&self.directory)
@@ -70,12 +94,6 @@ impl RedisServer {
             .spawn()
             .unwrap();
         self.child = Some(child);
-        self.until("it answers", |server| {
-            let answer = server.try_cli(&["PING"]);
-            // With a password, it has answered as well.
-            answer.contains("PONG") || answer.contains("NOAUTH")
-        })
-        .await;
     }
 
     pub fn port(&self) -> u16 {
@@ -162,6 +180,11 @@ impl Drop for RedisServer {
         if let Some(child) = &mut self.child {
             let _ = child.start_kill();
         }
+        if std::thread::panicking() {
+            let log = fs::read_to_string(self.directory.join("log")).unwrap_or_default();
+            let lines: Vec<_> = log.lines().collect();
+            println!("at {}, at last:\n{}", self.port, lines[lines.len().saturating_sub(30)..].join("\n"));
+        }
         let _ = fs::remove_dir_all(&self.directory);
     }
 }
@@ -177,7 +200,15 @@ pub fn is_installed() -> bool {
     is_there
 }
 
-/// A port that nobody listens on now.
+/// A port that nobody listens on, and that nobody is given by the system: a server that is killed gets it again.
 pub fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    loop {
+        let number = NEXT.fetch_add(1, Ordering::Relaxed) + std::process::id().wrapping_mul(61);
+        // Below those that Linux hands out.
+        let port = 12_000 + u16::try_from(number % 20_000).unwrap();
+        if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }

@@ -86,6 +86,7 @@ async fn replica_of(master: &RedisServer) -> RedisServer {
     let options = [&server::IN_MEMORY[..], &["--replicaof", "127.0.0.1", &port, "--repl-diskless-sync-delay", "0"]];
     let replica = RedisServer::start_with(&options.concat()).await.unwrap();
     replica.until("it follows", |replica| replica.cli(&["INFO", "replication"]).contains("link_status:up")).await;
+    master.until("it is followed", |master| master.cli(&["INFO", "replication"]).contains("state=online")).await;
     replica
 }
 

@@ -1,0 +1,112 @@
+//! A master, its replicas and the Sentinels that watch them → a master that is another one soon after it was killed.
+
+use crate::redis::server::{IN_MEMORY, RedisServer};
+
+/// What the Sentinels call it.
+pub const MASTER: &str = "revocations";
+
+/// Times of Sentinel that no configuration reaches, by which it comes to know the others; without such a command it takes
+/// longer. It elects no replica that it has not heard of for three of the first.
+/// A machine that was slow for a moment does not keep them from acting for half a minute.
+const FAST: [&str; 10] = [
+    "info-period",
+    "1000",
+    "publish-period",
+    "100",
+    "ask-period",
+    "200",
+    "tilt-trigger",
+    "20000",
+    "tilt-period",
+    "1000",
+];
+
+/// Three servers and three Sentinels.
+pub struct Sentinels {
+    /// The first is the master, to begin with.
+    pub servers: Vec<RedisServer>,
+    pub sentinels: Vec<RedisServer>,
+}
+
+impl Sentinels {
+    pub async fn start() -> Option<Self> {
+        let servers = replicated(2).await?;
+        let configuration = format!(
+            "sentinel monitor {MASTER} 127.0.0.1 {} 2\n\
+             sentinel down-after-milliseconds {MASTER} 500\n\
+             sentinel failover-timeout {MASTER} 2000\n",
+            servers[0].port(),
+        );
+        let mut sentinels = Vec::new();
+        for _ in 0..3 {
+            let sentinel = RedisServer::start_sentinel(&configuration).await?;
+            let _ = sentinel.try_cli(&[&["SENTINEL", "DEBUG"][..], &FAST].concat());
+            sentinels.push(sentinel);
+        }
+        for sentinel in &sentinels {
+            sentinel
+                .until("it knows the others", |sentinel| {
+                    let known = sentinel.cli(&["SENTINEL", "MASTER", MASTER]);
+                    let says = |name, value| known.contains(&format!("{name}\n{value}\n"));
+                    says("num-slaves", 2) && says("num-other-sentinels", 2)
+                })
+                .await;
+        }
+        Some(Self { servers, sentinels })
+    }
+
+    pub fn urls(&self) -> Vec<String> {
+        self.sentinels.iter().map(RedisServer::url).collect()
+    }
+
+    /// Which server is the master, as all Sentinels say.
+    pub fn master(&self) -> Option<usize> {
+        let mut named = self.sentinels.iter().map(|sentinel| {
+            let address = sentinel.cli(&["SENTINEL", "GET-MASTER-ADDR-BY-NAME", MASTER]);
+            let port = address.lines().nth(1).and_then(|port| port.parse().ok());
+            self.servers.iter().position(|server| Some(server.port()) == port)
+        });
+        let first = named.next()??;
+        named.all(|other| other == Some(first)).then_some(first)
+    }
+
+    /// Waits until another server than that one is the master, and takes writes.
+    pub async fn until_not(&self, old: usize) -> usize {
+        let other = || self.master().filter(|master| *master != old);
+        let takes_writes = |master: usize| self.servers[master].cli(&["ROLE"]).starts_with("master");
+        self.sentinels[0].until("another master", |_| other().is_some_and(takes_writes)).await;
+        other().unwrap()
+    }
+}
+
+/// A server and so many replicas of it, in step.
+pub async fn replicated(replicas: usize) -> Option<Vec<RedisServer>> {
+    let soon = ["--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "1"];
+    let master = RedisServer::start_with(&[&IN_MEMORY[..], &soon].concat()).await?;
+    let of = format!("127.0.0.1 {}", master.port());
+    let mut servers = vec![master];
+    for _ in 0..replicas {
+        let options = [&IN_MEMORY[..], &soon, &["--replicaof", &of]].concat();
+        servers.push(RedisServer::start_with(&options).await?);
+    }
+    for replica in &servers[1..] {
+        in_step(replica).await;
+    }
+    Some(servers)
+}
+
+/// Waits until it follows its master.
+pub async fn in_step(replica: &RedisServer) {
+    replica
+        .until("it follows", |replica| replica.cli(&["INFO", "replication"]).contains("master_link_status:up"))
+        .await;
+}
+
+#[tokio::test]
+async fn the_sentinels_of_these_tests_replace_a_master_that_was_killed() {
+    let Some(mut set) = Sentinels::start().await else { return };
+    assert_eq!(set.master(), Some(0));
+    set.servers[0].kill().await;
+    let now = set.until_not(0).await;
+    assert_ne!(now, 0);
+}

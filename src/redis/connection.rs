@@ -9,10 +9,11 @@ use std::{
 
 use ::redis::{
     AsyncConnectionConfig, Client, Cmd, ConnectionInfo, FromRedisValue, Pipeline, RedisConnectionInfo, RedisResult,
-    ScriptInvocation, Value, aio::MultiplexedConnection,
+    ScriptInvocation, Value,
+    aio::{ConnectionLike, MultiplexedConnection},
 };
 
-use super::{RedisError, locate::Place, tls::Certificates};
+use super::{RedisError, link::Link, locate::Place, tls::Certificates};
 use crate::{
     clock::{Clock as _, SystemClock},
     tasks::uncut,
@@ -71,23 +72,23 @@ struct State {
 /// What can be asked: a command, several at once, or a script.
 pub(crate) trait Question: Sync {
     /// Asks it over that connection.
-    fn ask(&self, connection: &mut MultiplexedConnection) -> impl Future<Output = RedisResult<Value>> + Send;
+    fn ask(&self, connection: &mut (impl ConnectionLike + Send)) -> impl Future<Output = RedisResult<Value>> + Send;
 }
 
 impl Question for Cmd {
-    async fn ask(&self, connection: &mut MultiplexedConnection) -> RedisResult<Value> {
+    async fn ask(&self, connection: &mut (impl ConnectionLike + Send)) -> RedisResult<Value> {
         self.query_async(connection).await
     }
 }
 
 impl Question for Pipeline {
-    async fn ask(&self, connection: &mut MultiplexedConnection) -> RedisResult<Value> {
+    async fn ask(&self, connection: &mut (impl ConnectionLike + Send)) -> RedisResult<Value> {
         self.query_async(connection).await
     }
 }
 
 impl Question for ScriptInvocation<'_> {
-    async fn ask(&self, connection: &mut MultiplexedConnection) -> RedisResult<Value> {
+    async fn ask(&self, connection: &mut (impl ConnectionLike + Send)) -> RedisResult<Value> {
         self.invoke_async(connection).await
     }
 }
@@ -147,7 +148,7 @@ impl Redis {
     /// A connection of one's own, on which every answer may take this long.
     pub(crate) async fn dedicated(&self, response_timeout: Duration) -> Result<Link, RedisError> {
         let connection = self.settings.connect(&self.shared.clock, response_timeout).await?;
-        Ok(Link { connection, response_timeout })
+        Ok(Link::new(connection, response_timeout))
     }
 
     async fn shared_connection(&self) -> Result<(MultiplexedConnection, u64), RedisError> {
@@ -257,23 +258,9 @@ impl Settings {
     }
 }
 
-/// A connection of one's own. It is given up when this is dropped.
-#[derive(Debug)]
-pub(crate) struct Link {
-    connection: MultiplexedConnection,
-    response_timeout: Duration,
-}
-
-impl Link {
-    /// Asks, and waits for the answer before anything else is asked.
-    pub(crate) async fn run<T: FromRedisValue>(&mut self, question: &impl Question) -> Result<T, RedisError> {
-        answer(question, &mut self.connection, self.response_timeout).await
-    }
-}
-
-async fn answer<T: FromRedisValue>(
+pub(super) async fn answer<T: FromRedisValue>(
     question: &impl Question,
-    connection: &mut MultiplexedConnection,
+    connection: &mut (impl ConnectionLike + Send),
     timeout: Duration,
 ) -> Result<T, RedisError> {
     let answer = question.ask(connection).await.map_err(|error| RedisError::new(&error, timeout))?;

@@ -45,6 +45,7 @@ mod connection;
 mod error;
 mod feed;
 mod keys;
+mod link;
 mod locate;
 mod publications;
 mod publisher;

@@ -2,9 +2,7 @@
 
 use std::sync::{LazyLock, atomic::Ordering};
 
-use ::redis::{
-    Cmd, FromRedisValue, RedisResult, Script, ServerErrorKind, Value, aio::MultiplexedConnection, cmd, pipe,
-};
+use ::redis::{Cmd, FromRedisValue, RedisResult, Script, ServerErrorKind, Value, aio::ConnectionLike, cmd, pipe};
 
 use super::{
     Redis, RedisError, RedisRevocations,
@@ -239,7 +237,7 @@ impl Call {
 impl Question for Call {
     /// In one go: `WAIT` counts the replicas that have what this very connection has written, so that on another one it
     /// would prove nothing.
-    async fn ask(&self, connection: &mut MultiplexedConnection) -> RedisResult<Value> {
+    async fn ask(&self, connection: &mut (impl ConnectionLike + Send)) -> RedisResult<Value> {
         let mut asking = pipe();
         asking.add_command(self.evaluation.clone());
         if let Some((replicas, milliseconds)) = self.wait {

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Redis, RedisConfigError, publications::Publications};
+use super::{Redis, RedisConfigError, link::Dial, publications::Publications};
 use crate::clock::{Clock, SharedClock, SystemClock};
 
 /// A log of revocations in Redis: whoever holds one publishes, and every replica that follows it knows moments later.
@@ -83,6 +83,7 @@ struct Inner {
 pub(super) struct Settings {
     /// Over another connection where `WAIT` holds it up.
     pub(super) writing: Redis,
+    pub(super) reading: Arc<dyn Dial>,
     pub(super) label: Box<str>,
     pub(super) heartbeat: Duration,
     pub(super) kept_events: u64,
@@ -140,6 +141,14 @@ impl RedisRevocations {
 
     pub(super) fn settings(&self) -> &Settings {
         &self.inner.settings
+    }
+
+    /// The same, which is read over connections of that maker.
+    #[cfg(test)]
+    pub(super) fn read_over(self, reading: impl Dial + 'static) -> Self {
+        let mut inner = Arc::into_inner(self.inner).unwrap();
+        inner.settings.reading = Arc::new(reading);
+        Self { inner: Arc::new(inner) }
     }
 }
 
@@ -214,8 +223,10 @@ impl RedisRevocationsBuilder {
     fn made(self) -> RedisRevocations {
         let Self { redis, label, heartbeat, kept_events, min_replicas, max_token_lifetime, clock } = self;
         let writing = if min_replicas == 0 { redis.clone() } else { redis.apart() };
+        let reading = Arc::new(redis.clone());
         let settings = Settings {
             writing,
+            reading,
             label,
             heartbeat,
             kept_events,

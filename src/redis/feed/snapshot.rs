@@ -17,7 +17,7 @@ use super::{
     unavailable,
 };
 use crate::{
-    redis::{RedisRevocations, connection::Link, keys, record},
+    redis::{RedisRevocations, keys, link::Link, record},
     status::{Cursor, FeedError, FeedSnapshot, Revocation, RevocationEvent},
 };
 
@@ -30,7 +30,7 @@ const MOST_BUCKETS: usize = 512;
 /// The head, and then what counts, on a connection of its own.
 pub(super) async fn snapshot(log: RedisRevocations) -> Result<FeedSnapshot, FeedError> {
     let settings = log.settings();
-    let mut link = log.redis().dedicated(log.redis().timeout()).await?;
+    let mut link = settings.reading.dial(log.redis().timeout()).await?;
     let asked = settings.clock.now().wall();
     let (members, replication, memory): ([Option<String>; 2], String, String) = link.run(&log.checks()).await?;
     Memory::new(&memory).check()?;

@@ -7,7 +7,7 @@ use futures_util::stream;
 
 use super::reading::{Memory, Proof, Reading, Ready, entries, head, lag};
 use crate::{
-    redis::{RedisRevocations, connection::Link},
+    redis::{RedisRevocations, link::Link},
     status::{Cursor, FeedError, FeedMessage, FeedMessages},
 };
 
@@ -77,7 +77,7 @@ impl Tail {
     async fn connect(&self) -> Result<Link, FeedError> {
         let redis = self.log.redis();
         let patience = redis.timeout().saturating_add(self.log.settings().heartbeat);
-        let mut link = redis.dedicated(patience).await?;
+        let mut link = self.log.settings().reading.dial(patience).await?;
         let memory: (String,) = link.run(::redis::pipe().cmd("INFO").arg("memory")).await?;
         Memory::new(&memory.0).check()?;
         Ok(link)

@@ -12,7 +12,6 @@ use std::{
 /// One who publishes, under a name that nobody else has.
 #[derive(Debug)]
 pub(super) struct Publications {
-    random: RandomState,
     name: String,
     numbers: Mutex<Numbers>,
 }
@@ -36,7 +35,7 @@ impl Default for Publications {
     fn default() -> Self {
         let (upper, lower) = (RandomState::new(), RandomState::new());
         let name = format!("{:016x}{:016x}", upper.hash_one("upper"), lower.hash_one("lower"));
-        Self { random: upper, name, numbers: Mutex::default() }
+        Self { name, numbers: Mutex::default() }
     }
 }
 
@@ -58,10 +57,9 @@ impl Publications {
 }
 
 impl Publication<'_> {
-    /// Whose it is, its number, the least one that is open, and twenty bits at random.
-    pub(super) fn arguments(&self) -> [String; 4] {
-        let random = self.of.random.hash_one(self.number) % (1 << 20);
-        [self.of.name.clone(), self.number.to_string(), self.least.to_string(), random.to_string()]
+    /// Whose it is, its number, and the least one that is open.
+    pub(super) fn arguments(&self) -> [String; 3] {
+        [self.of.name.clone(), self.number.to_string(), self.least.to_string()]
     }
 }
 
@@ -76,7 +74,7 @@ mod tests {
     use super::*;
 
     fn numbers(publication: &Publication<'_>) -> (u64, u64) {
-        let [_, number, least, _] = publication.arguments();
+        let [_, number, least] = publication.arguments();
         (number.parse().unwrap(), least.parse().unwrap())
     }
 
@@ -97,11 +95,7 @@ mod tests {
 
     #[test]
     fn no_two_have_one_name() {
-        let names = [Publications::default(), Publications::default()].map(|publications| {
-            let [name, _, _, random] = publications.begin().arguments();
-            assert!(random.parse::<u32>().unwrap() < 1 << 20);
-            name
-        });
+        let names = [Publications::default(), Publications::default()].map(|publications| publications.name);
         assert_ne!(names[0], names[1]);
         assert!(names.iter().all(|name| name.len() == 32));
     }

@@ -2,7 +2,7 @@
 --
 -- KEYS[1]  the head of the log
 -- ARGV     what all keys begin with; publish, fill or open; now, by whoever calls; how many events to keep; who publishes,
---          the number of this publication, and the least of those that have not come to an end there; a number at random;
+--          the number of this publication, and the least of those that have not come to an end there;
 --          then of each event ten: R, S or U for revoked, suspended, resumed; the kind of target; the issuer after an "i",
 --          or nothing; the id; issued up to, expires at, decided at (seconds, or nothing); slice; bucket; the event as JSON
 --
@@ -41,8 +41,8 @@ else
     redis.call('HSET', counts, 'issuers', most)
   end
   if mode == 'open' then
-    -- Of somebody who began to establish the log and did not come to the end.
-    redis.call('DEL', suspended, ends)
+    -- Of a log that was lost, or of somebody who began to establish this one and did not come to the end.
+    redis.call('DEL', log, suspended, ends)
     redis.call('HDEL', counts, 'suspended')
   end
 end
@@ -59,12 +59,19 @@ local function whole(number)
   return string.format('%.0f', number)
 end
 
--- Another master that goes on from an entry of long ago gives no id that this one has given.
-local function following(id)
+-- Where the next entry stands: a time, and a digest of what it says and what came before it. So a position tells the whole
+-- history up to it. Two servers that both take themselves for the master give the same one to the same events only, as
+-- numbers that are counted up would not.
+local function after(previous, event)
+  local digest = redis.sha1hex(previous .. ' ' .. event)
+  local upper, lower = string.match(previous, '^(%d+)-(%d+)$')
+  upper, lower = tonumber(upper), tonumber(lower)
   local milliseconds = time * 1000 + math.floor(tonumber(clock[2]) / 1000)
-  local before, number = string.match(id, '^(%d+)-(%d+)$')
-  if milliseconds > tonumber(before) then return whole(milliseconds) .. '-' .. ARGV[8] end
-  return before .. '-' .. whole(tonumber(number) + 1 + tonumber(ARGV[8]))
+  -- All of this is exact in a double.
+  if milliseconds <= upper and lower < 2 ^ 52 then
+    return whole(upper) .. '-' .. whole(lower + 1 + tonumber(string.sub(digest, 1, 7), 16))
+  end
+  return whole(math.max(milliseconds, upper + 1)) .. '-' .. whole(tonumber(string.sub(digest, 1, 12), 16))
 end
 
 local function later(one, other)
@@ -119,7 +126,7 @@ local function number(issuer)
   return numbers[issuer]
 end
 
-for i = 9, #ARGV, 10 do
+for i = 8, #ARGV, 10 do
   local happened, issued, expires, decided = ARGV[i], ARGV[i + 4], ARGV[i + 5], ARGV[i + 6]
   local slice, bucket = ARGV[i + 7], ARGV[i + 8]
   local field = ARGV[i + 1] .. number(ARGV[i + 2]) .. ':' .. ARGV[i + 3]
@@ -144,7 +151,7 @@ for i = 9, #ARGV, 10 do
     redis.call('ZREM', ends, field)
   end
   if mode == 'publish' then
-    last = redis.call('XADD', log, 'MAXLEN', '~', kept, following(last), 'p', last, 'e', ARGV[i + 9])
+    last = redis.call('XADD', log, 'MAXLEN', '~', kept, after(last, ARGV[i + 9]), 'p', last, 'e', ARGV[i + 9])
     redis.call('HSET', head, 'head', last)
   end
 end
@@ -156,7 +163,7 @@ for _, slice in ipairs(redis.call('ZRANGE', slices, '-inf', whole(time), 'BYSCOR
 end
 if mode == 'open' then
   -- An entry of its own: the head of this log is that of no other.
-  last = redis.call('XADD', log, 'MAXLEN', '~', kept, '*', 'p', '0-0')
+  last = redis.call('XADD', log, 'MAXLEN', '~', kept, after('0-0', clock[1] .. ' ' .. clock[2]), 'p', '0-0')
   -- What is left of a log that was there before counts, as far as it is left.
   for _, slice in ipairs(redis.call('ZRANGE', slices, '0', '-1')) do redis.call('HSETNX', counts, 's:' .. slice, '0') end
   redis.call('HSET', counts, 'format', '1', 'head', last, 'born', clock[1])

@@ -18,8 +18,8 @@ impl RevocationFeed for RedisRevocations {
         self.settings().label.to_string()
     }
 
-    fn snapshot(&self, _: usize) -> FeedAnswer {
-        Box::pin(snapshot::snapshot(self.clone()))
+    fn snapshot(&self, max_events: usize) -> FeedAnswer {
+        Box::pin(snapshot::snapshot(self.clone(), max_events))
     }
 
     fn tail(&self, after: Cursor) -> FeedMessages {

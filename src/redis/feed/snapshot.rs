@@ -1,24 +1,24 @@
 //! The state of a log, page by page → all that counts.
 //!
-//! The head is read first. What happens from then on may be in the pages or not; the tail tells it again. A revocation
-//! that is told twice is one. A suspension that was lifted meanwhile may be missing, and one that came may be there: the
-//! tail brings each of these targets to what the log says last, and of all others no event was told since the head, so
-//! that they stood all the time as they were read.
+//! Whoever follows takes a revocation back no more, but a suspension. So what is suspended is brought to one position of the
+//! log, on one server: by the events that were told while it was read. A position tells the history before it, so that the
+//! tail finds out when the next server has another one. What is revoked is read afterwards: all of it up to that position,
+//! and perhaps more, which the tail tells again.
 //!
 //! The head says how much there is of everything, so that what somebody deletes, or Redis evicts, is missed.
 
 use std::collections::{HashMap, VecDeque};
 
-use ::redis::{cmd, pipe};
+use ::redis::{Value, cmd, pipe};
 use futures_util::stream;
 
 use super::{
-    reading::{Memory, head, lag},
+    reading::{COUNT, Memory, Reading, Ready, entries, head, lag},
     unavailable,
 };
 use crate::{
     redis::{RedisRevocations, keys, link::Link, record},
-    status::{Cursor, FeedError, FeedSnapshot, Revocation, RevocationEvent},
+    status::{FeedError, FeedSnapshot, Revocation, RevocationEvent},
 };
 
 /// About so many entries make a page.
@@ -27,37 +27,30 @@ const PAGE: usize = 4096;
 /// No more buckets than this are read at once.
 const MOST_BUCKETS: usize = 512;
 
-/// The head, and then what counts, on a connection of its own.
-pub(super) async fn snapshot(log: RedisRevocations) -> Result<FeedSnapshot, FeedError> {
+/// The head and what is suspended, and then the pages of what is revoked, on a connection of its own.
+pub(super) async fn snapshot(log: RedisRevocations, most: usize) -> Result<FeedSnapshot, FeedError> {
     let settings = log.settings();
     let mut link = settings.reading.dial(log.redis().timeout()).await?;
-    let asked = settings.clock.now().wall();
     let (members, replication, memory): ([Option<String>; 2], String, String) = link.run(&log.checks()).await?;
     Memory::new(&memory).check()?;
-    head(&members)?;
+    let mut reading = Reading::new(head(&members)?);
     let lag = lag(&replication, settings.min_replicas)?;
-    let Extent { cursor, slices } = Extent::ask(&log, &mut link).await?;
-    let min_replicas = settings.min_replicas;
-    let pages = Pages {
+    let mut pages = Pages {
         log,
         link,
         issuers: record::Issuers::new(),
-        slices,
+        suspended: Vec::new(),
+        slices: VecDeque::new(),
         slice: None,
         buckets: VecDeque::new(),
         at_once: 16,
-        suspended: Some(0),
     };
+    pages.suspended = pages.suspended(most).await?;
+    pages.catch_up(&mut reading).await?;
+    pages.slices = slices(&pages.log, &mut pages.link).await?;
     let pages = stream::try_unfold(pages, |mut pages| async move { Ok(pages.next().await?.map(|page| (page, pages))) });
-    let snapshot = FeedSnapshot::in_pages(Box::pin(pages), cursor);
     // A master that its replicas have left may have been replaced since.
-    Ok(if min_replicas == 0 { snapshot } else { snapshot.as_of(asked.saturating_sub(lag)) })
-}
-
-/// Where the log ends, and how much there is.
-struct Extent {
-    cursor: Cursor,
-    slices: VecDeque<Slice>,
+    Ok(FeedSnapshot::in_pages(Box::pin(pages), reading.position()).age(lag))
 }
 
 /// Entries that are over at about the same time.
@@ -67,33 +60,29 @@ struct Slice {
     least: u64,
 }
 
-impl Extent {
-    /// All of it at one moment: between two looks at the head that show the same nothing was published. Not in a transaction,
-    /// which Redis refuses when it has no memory left.
-    async fn ask(log: &RedisRevocations, link: &mut Link) -> Result<Self, FeedError> {
-        let key = |name| log.redis().key(name);
-        let mut asking = pipe();
-        asking.cmd("HGETALL").arg(key(keys::HEAD));
-        asking.cmd("HLEN").arg(key(keys::ISSUERS)).cmd("HLEN").arg(key(keys::SUSPENDED));
-        asking.cmd("HMGET").arg(key(keys::HEAD)).arg("head");
-        let (head, issuers, suspended) = loop {
-            let (head, issuers, suspended, (end,)): (HashMap<String, String>, u64, u64, (Option<String>,)) =
-                link.run(&asking).await?;
-            if head.get("head") == end.as_ref() {
-                break (head, issuers, suspended);
-            }
-        };
-        let number = |name| head.get(name).map_or(Some(0), |number: &String| number.parse().ok());
-        let cursor =
-            head.get("head").and_then(|head| head.parse().ok()).ok_or(FeedError::Malformed("the head of the log"))?;
-        if (number("issuers"), number("suspended")) != (Some(issuers), Some(suspended)) {
-            return Err(incomplete());
+/// Where to look for what is revoked. It is looked at in one moment: between two looks at the head that show the same,
+/// nothing was published. Not in a transaction, which Redis refuses when it has no memory left.
+async fn slices(log: &RedisRevocations, link: &mut Link) -> Result<VecDeque<Slice>, FeedError> {
+    let key = |name| log.redis().key(name);
+    let mut asking = pipe();
+    asking.cmd("HGETALL").arg(key(keys::HEAD));
+    asking.cmd("HLEN").arg(key(keys::ISSUERS)).cmd("HLEN").arg(key(keys::SUSPENDED));
+    asking.cmd("HMGET").arg(key(keys::HEAD)).arg("head");
+    let (head, issuers, suspended) = loop {
+        let (head, issuers, suspended, (end,)): (HashMap<String, String>, u64, u64, (Option<String>,)) =
+            link.run(&asking).await?;
+        if head.get("head") == end.as_ref() {
+            break (head, issuers, suspended);
         }
-        let slices = head.iter().filter_map(|(name, least)| Some((name.strip_prefix("s:")?, least)));
-        let slices: Option<_> =
-            slices.map(|(name, least)| Some(Slice { name: name.to_owned(), least: least.parse().ok()? })).collect();
-        Ok(Self { cursor, slices: slices.ok_or(FeedError::Malformed("the head of the log"))? })
+    };
+    let number = |name| head.get(name).map_or(Some(0), |number: &String| number.parse().ok());
+    if (number("issuers"), number("suspended")) != (Some(issuers), Some(suspended)) {
+        return Err(incomplete());
     }
+    let slices = head.iter().filter_map(|(name, least)| Some((name.strip_prefix("s:")?, least)));
+    let slices: Option<_> =
+        slices.map(|(name, least)| Some(Slice { name: name.to_owned(), least: least.parse().ok()? })).collect();
+    slices.ok_or(FeedError::Malformed("the head of the log"))
 }
 
 /// Nobody must believe what is left.
@@ -106,6 +95,8 @@ struct Pages {
     link: Link,
     /// As far as they are known.
     issuers: record::Issuers,
+    /// The first page.
+    suspended: Vec<RevocationEvent>,
     /// Those that were not looked at.
     slices: VecDeque<Slice>,
     /// The one that is looked at; of its entries, how many were not found yet.
@@ -114,8 +105,6 @@ struct Pages {
     buckets: VecDeque<String>,
     /// So many of them make a page.
     at_once: usize,
-    /// From where to read on what is suspended; nothing where that is done.
-    suspended: Option<u64>,
 }
 
 /// Fields and values.
@@ -125,7 +114,9 @@ impl Pages {
     /// The next page that is not empty.
     async fn next(&mut self) -> Result<Option<Vec<RevocationEvent>>, FeedError> {
         loop {
-            let page = if !self.buckets.is_empty() {
+            let page = if !self.suspended.is_empty() {
+                std::mem::take(&mut self.suspended)
+            } else if !self.buckets.is_empty() {
                 self.revoked().await?
             } else if let Some(slice) = self.slice.take() {
                 let now = self.log.settings().clock.now().wall();
@@ -141,8 +132,6 @@ impl Pages {
                 self.buckets = keys::buckets(&used).map(key).collect();
                 self.slice = Some(slice);
                 continue;
-            } else if let Some(cursor) = self.suspended {
-                self.suspended(cursor).await?
             } else {
                 return Ok(None);
             };
@@ -168,12 +157,47 @@ impl Pages {
         self.told(buckets.into_iter().flatten().collect(), RevocationEvent::Revoked).await
     }
 
-    async fn suspended(&mut self, cursor: u64) -> Result<Vec<RevocationEvent>, FeedError> {
+    /// What is suspended, as it is read.
+    async fn suspended(&mut self, most: usize) -> Result<Vec<RevocationEvent>, FeedError> {
         let key = self.log.redis().key(keys::SUSPENDED);
-        let scan = cmd("HSCAN").arg(key).arg(cursor).arg("COUNT").arg(PAGE).to_owned();
-        let (next, entries): (u64, Entries) = self.link.run(&scan).await?;
-        self.suspended = (next != 0).then_some(next);
-        self.told(entries, RevocationEvent::Suspended).await
+        let (mut suspended, mut from) = (Vec::new(), 0);
+        loop {
+            let scan = cmd("HSCAN").arg(&key).arg(from).arg("COUNT").arg(PAGE).to_owned();
+            let (next, entries): (u64, Entries) = self.link.run(&scan).await?;
+            suspended.extend(self.told(entries, RevocationEvent::Suspended).await?);
+            match next {
+                _ if suspended.len() > most => return Err(FeedError::TooLarge(most)),
+                0 => return Ok(suspended),
+                _ => from = next,
+            }
+        }
+    }
+
+    /// What was suspended and resumed in the meantime.
+    async fn catch_up(&mut self, reading: &mut Reading) -> Result<(), FeedError> {
+        loop {
+            let mut asking = pipe();
+            asking.add_command(self.log.entries_after(reading.position(), None)).cmd("INFO").arg("replication");
+            let (answer, replication): (Value, String) = self.link.run(&asking).await?;
+            // Then it was a master all the time: what it holds is of one history.
+            lag(&replication, self.log.settings().min_replicas)?;
+            let entries = entries(answer)?;
+            let is_all = entries.len() < COUNT;
+            reading.read(entries);
+            for ready in reading.ready.drain(..) {
+                match ready {
+                    Ready::Message(message) => {
+                        let event = message.into_event();
+                        self.suspended.extend(event.filter(|event| !matches!(event, RevocationEvent::Revoked(_))));
+                    }
+                    Ready::Trouble(error) => return Err(error),
+                    Ready::Proof(_) => {}
+                }
+            }
+            if is_all {
+                return Ok(());
+            }
+        }
     }
 
     async fn told(

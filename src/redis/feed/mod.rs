@@ -3,6 +3,8 @@
 mod reading;
 mod snapshot;
 mod tail;
+#[cfg(test)]
+mod tests;
 
 use ::redis::{Cmd, Pipeline, pipe};
 

@@ -7,6 +7,7 @@ use std::{
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, Waker},
+    time::Duration,
 };
 
 use futures_core::Stream;
@@ -74,24 +75,27 @@ struct Copy {
     pages: VecDeque<Vec<RevocationEvent>>,
     cursor: Cursor,
     as_of: Option<UnixTime>,
+    age: Option<Duration>,
 }
 
 impl Copy {
     async fn of(snapshot: FeedSnapshot) -> Result<Self, FeedError> {
-        let (cursor, as_of, mut pages) = (snapshot.cursor(), snapshot.as_of, VecDeque::new());
+        let FeedSnapshot { as_of, age, .. } = snapshot;
+        let (cursor, mut pages) = (snapshot.cursor(), VecDeque::new());
         let mut rest = snapshot.into_pages();
         while let Some(page) = poll_fn(|context| rest.as_mut().poll_next(context)).await {
             pages.push_back(page?);
         }
-        Ok(Self { pages, cursor, as_of })
+        Ok(Self { pages, cursor, as_of, age })
     }
 
     /// As it arrives on a connection of that generation.
     fn send(self, feed: &UnreliableFeed, generation: u64) -> FeedSnapshot {
-        let Self { pages, cursor, as_of } = self;
+        let Self { pages, cursor, as_of, age } = self;
         let pages = Pages { feed: feed.clone(), pages, generation, is_over: false };
         let snapshot = FeedSnapshot::in_pages(Box::pin(pages), cursor);
-        as_of.into_iter().fold(snapshot, FeedSnapshot::as_of)
+        let snapshot = as_of.into_iter().fold(snapshot, FeedSnapshot::as_of);
+        age.into_iter().fold(snapshot, FeedSnapshot::age)
     }
 }
 

@@ -141,7 +141,7 @@ impl<'a> Connection<'a> {
         let asked = to.clock.now();
         let mut patience = to.clock.sleep(policy.snapshot_timeout);
         let snapshot = self.within(&mut patience, async { feed.snapshot(policy.max_events).await }).await??;
-        let (cursor, as_of) = (snapshot.cursor, snapshot.as_of);
+        let (cursor, as_of, lag) = (snapshot.cursor, snapshot.as_of, snapshot.age.unwrap_or_default());
         let mut pages = snapshot.into_pages();
         let (mut count, mut suspensions) = (0_usize, Vec::new());
         while let Some(page) = self.within(&mut patience, poll_fn(|context| pages.as_mut().poll_next(context))).await? {
@@ -169,7 +169,7 @@ impl<'a> Connection<'a> {
         observe::feed_synced(&self.shared.label, count);
 
         // From when it was asked for: what happened since may not be in it. Or from before, if it says so.
-        let age = as_of.map_or(Duration::ZERO, |as_of| self.timescale.age(as_of, asked).greatest());
+        let age = as_of.map_or(lag, |as_of| self.timescale.age(as_of, asked).greatest().max(lag));
         *self.timescale = Timescale::new(asked, as_of);
         if !is_behind {
             self.shared.prove(asked.monotonic(), age);

@@ -17,6 +17,7 @@ pub struct FeedSnapshot {
     pub(super) events: Events,
     pub(super) cursor: Cursor,
     pub(crate) as_of: Option<UnixTime>,
+    pub(crate) age: Option<Duration>,
 }
 
 pub(super) enum Events {
@@ -29,7 +30,7 @@ impl FeedSnapshot {
     /// has not expired, and every suspension that was not lifted.
     #[must_use]
     pub const fn new(events: Vec<RevocationEvent>, cursor: Cursor) -> Self {
-        Self { events: Events::Whole(events), cursor, as_of: None }
+        Self { events: Events::Whole(events), cursor, as_of: None, age: None }
     }
 
     /// The same, a page at a time: for a log with more events than are wanted in memory at once. Whoever follows it takes
@@ -43,7 +44,7 @@ impl FeedSnapshot {
     /// suspension, no position, no proof of freshness.
     #[must_use]
     pub const fn in_pages(pages: FeedPages, cursor: Cursor) -> Self {
-        Self { events: Events::Pages(pages), cursor, as_of: None }
+        Self { events: Events::Pages(pages), cursor, as_of: None, age: None }
     }
 
     /// When the log ended at that position, by its own clock, read before the events are. Without it, when the snapshot
@@ -51,6 +52,14 @@ impl FeedSnapshot {
     #[must_use]
     pub const fn as_of(mut self, time: UnixTime) -> Self {
         self.as_of = Some(time);
+        self
+    }
+
+    /// The log ended at that position at most this long before it was asked for: no clock of the log is needed. Beside
+    /// [`as_of`](Self::as_of), the greater age counts.
+    #[must_use]
+    pub const fn age(mut self, age: Duration) -> Self {
+        self.age = Some(age);
         self
     }
 
@@ -72,12 +81,12 @@ impl FeedSnapshot {
 
 impl fmt::Debug for FeedSnapshot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { events, cursor, as_of } = self;
+        let Self { events, cursor, as_of, age } = self;
         let mut out = f.debug_struct("FeedSnapshot");
         if let Events::Whole(events) = events {
             out.field("events", events);
         }
-        out.field("cursor", cursor).field("as_of", as_of).finish_non_exhaustive()
+        out.field("cursor", cursor).field("as_of", as_of).field("age", age).finish_non_exhaustive()
     }
 }
 
@@ -161,6 +170,15 @@ impl FeedMessage {
         match self.kind {
             MessageKind::Event { cursor, .. } => cursor,
             MessageKind::Heartbeat { head } => head,
+        }
+    }
+
+    /// What happened, where something did.
+    #[cfg(feature = "redis")]
+    pub(crate) fn into_event(self) -> Option<RevocationEvent> {
+        match self.kind {
+            MessageKind::Event { event, .. } => Some(event),
+            MessageKind::Heartbeat { .. } => None,
         }
     }
 

@@ -67,9 +67,9 @@ impl Hand {
 
 fn again(answer: &Result<FeedSnapshot, FeedError>) -> Option<Result<FeedSnapshot, FeedError>> {
     match answer {
-        Ok(FeedSnapshot { events: Events::Whole(events), cursor, as_of }) => {
+        Ok(FeedSnapshot { events: Events::Whole(events), cursor, as_of, age }) => {
             let snapshot = FeedSnapshot::new(events.clone(), *cursor);
-            Some(Ok(as_of.iter().fold(snapshot, |snapshot, time| snapshot.as_of(*time))))
+            Some(Ok(FeedSnapshot { as_of: *as_of, age: *age, ..snapshot }))
         }
         Ok(_) => None,
         Err(error) => Some(Err(error.clone())),

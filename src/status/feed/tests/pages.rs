@@ -59,6 +59,18 @@ async fn pages_are_applied_as_they_come_and_count_with_the_last_of_them_threat_1
 }
 
 #[tokio::test]
+async fn a_snapshot_is_as_much_older_than_the_question_as_it_says_threat_16() {
+    // Of the two ages the greater; a time is cut off, and so it may be a second more.
+    for (age, as_of, expected) in [(1, None, 1), (4, None, 4), (4, Some(2), 4), (4, Some(6), 7)] {
+        let snapshot = FeedSnapshot::new(Vec::new(), Cursor::new(10)).age(age * SECOND);
+        let as_of = as_of.map(|ago| ManualClock::START.saturating_sub(ago * SECOND));
+        let snapshot = as_of.into_iter().fold(snapshot, FeedSnapshot::as_of);
+        let world = World::with(FeedPolicy::default(), None, Some(Ok(snapshot))).await;
+        assert_eq!(world.staleness(), Some(expected), "{age} {as_of:?}");
+    }
+}
+
+#[tokio::test]
 async fn each_page_is_waited_for_and_an_empty_one_is_none_threat_17() {
     let (world, sender) = world(FeedPolicy::default()).await;
     for id in 0..3 {

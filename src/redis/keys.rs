@@ -61,10 +61,8 @@ pub(super) fn bucket(kind: char, issuer: Option<&str>, id: &[u8]) -> u16 {
 
 /// The buckets whose bits are set: as Redis counts them, from the highest of the first byte.
 pub(super) fn buckets(bits: &[u8]) -> impl Iterator<Item = u16> {
-    (0..BUCKETS).filter(|bucket| {
-        let byte = bits.get(usize::from(bucket / 8)).copied().unwrap_or_default();
-        byte & (0x80 >> (bucket % 8)) != 0
-    })
+    let used = (0..BUCKETS / 8).zip(bits).filter(|(_, bits)| **bits != 0);
+    used.flat_map(|(byte, bits)| (0..8).filter(move |bit| bits & (0x80 >> bit) != 0).map(move |bit| byte * 8 + bit))
 }
 
 #[cfg(test)]

@@ -194,7 +194,12 @@ impl Store {
             ["XREAD", "COUNT", count, .., "STREAMS", keys::LOG, after] => {
                 self.after(after.parse().unwrap(), count.parse().unwrap())
             }
-            ["ZRANGE", keys::SLICES, "0", "-1"] => Value::Array(self.slices.keys().map(|slice| text(slice)).collect()),
+            ["HMGET", keys::HEAD, "head"] => {
+                Value::Array(vec![self.head.map_or(Value::Nil, |head| text(&head.to_string()))])
+            }
+            ["HGETALL", keys::HEAD] => pairs(self.head_members(time).iter()),
+            ["HLEN", keys::ISSUERS] => count(self.issuers.len()),
+            ["HLEN", keys::SUSPENDED] => count(self.suspended.len()),
             ["GET", key] => {
                 let used = self.used.get(key.strip_prefix("b:").unwrap()).filter(|(_, end)| *end > time);
                 used.map_or(Value::Nil, |(used, _)| Value::BulkString(bits(used)))
@@ -207,6 +212,24 @@ impl Store {
             ["HSCAN", keys::SUSPENDED, from, "COUNT", _] => self.scan(from.parse().unwrap()),
             _ => panic!("nobody reads {command:?}"),
         }
+    }
+
+    /// The whole head: where the log ends, and how much there is of everything.
+    fn head_members(&self, time: u64) -> BTreeMap<String, String> {
+        let Some(head) = self.head else { return BTreeMap::new() };
+        let mut members = BTreeMap::from([
+            ("format".to_owned(), keys::FORMAT.to_owned()),
+            ("head".to_owned(), head.to_string()),
+            ("issuers".to_owned(), self.issuers.len().to_string()),
+            ("suspended".to_owned(), self.suspended.len().to_string()),
+        ]);
+        for slice in self.slices.keys() {
+            let of_slice = self.entries.iter().filter(|(key, _)| key.starts_with(&format!("r:{slice}:")));
+            let least: usize =
+                of_slice.filter(|(_, (_, end))| *end > time).map(|(_, (entries, _))| entries.len()).sum();
+            members.insert(format!("s:{slice}"), least.to_string());
+        }
+        members
     }
 
     fn after(&self, position: Cursor, count: usize) -> Value {
@@ -239,6 +262,10 @@ impl Store {
 
 pub(super) fn text(text: &str) -> Value {
     Value::BulkString(text.chars().map(|letter| u8::try_from(letter).unwrap()).collect())
+}
+
+fn count(number: usize) -> Value {
+    Value::Int(i64::try_from(number).unwrap())
 }
 
 fn hash(what: &(impl Hash + ?Sized)) -> u64 {

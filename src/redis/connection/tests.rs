@@ -11,8 +11,13 @@ use tokio::{
 use super::*;
 
 /// A server that answers everything with one line, and counts who connects.
-#[expect(clippy::disallowed_methods, reason = "it ends with the test's runtime")]
 async fn server(answer: &'static str) -> (String, Arc<AtomicUsize>) {
+    slow_server(answer, Duration::ZERO).await
+}
+
+/// The same, each time after a while.
+#[expect(clippy::disallowed_methods, reason = "it ends with the test's runtime")]
+async fn slow_server(answer: &'static str, pause: Duration) -> (String, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("redis://{}", listener.local_addr().unwrap());
     let connections = Arc::new(AtomicUsize::new(0));
@@ -26,6 +31,7 @@ async fn server(answer: &'static str) -> (String, Arc<AtomicUsize>) {
                 while let Ok(1..) = stream.read(&mut question).await {
                     let asked = question.windows(4).filter(|word| word == b"PING" || word == b"SETI").count();
                     question.fill(0);
+                    SystemClock::new().sleep(pause).await;
                     if stream.write_all(answer.repeat(asked).as_bytes()).await.is_err() {
                         break;
                     }
@@ -118,4 +124,22 @@ async fn a_connection_is_made_though_the_one_who_asked_has_left() {
     let _ = redis.shared.making.lock().await;
     assert!(redis.shared.known().unwrap().is_ok());
     assert_eq!(connections.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn a_connection_and_an_answer_together_take_no_longer_than_one_of_them_may() {
+    let (url, _) = slow_server("+PONG\r\n", Duration::from_millis(150)).await;
+    let late = redis(&url).run::<String>(&cmd("PING")).await;
+    assert_eq!(late, Err(RedisError::Timeout(Duration::from_millis(200))));
+}
+
+#[tokio::test]
+async fn who_comes_late_with_the_trouble_of_an_old_connection_costs_nobody_the_new_one() {
+    let (url, connections) = server("+PONG\r\n").await;
+    let redis = redis(&url);
+    for _ in 0..3 {
+        assert_eq!(redis.run::<String>(&cmd("PING")).await, Ok("PONG".to_owned()));
+        redis.shared.is_useless(1);
+    }
+    assert_eq!(connections.load(Ordering::SeqCst), 2);
 }

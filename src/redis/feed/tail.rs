@@ -65,9 +65,6 @@ impl Tail {
         } else {
             let milliseconds = u64::try_from(left.as_millis()).unwrap_or(u64::MAX).max(1);
             let answer: Value = link.run(&self.log.entries_after(self.reading.position(), Some(milliseconds))).await?;
-            if answer == Value::Nil {
-                self.check_at = Duration::ZERO;
-            }
             self.reading.read(entries(answer)?);
         }
         Ok(())

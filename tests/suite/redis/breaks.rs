@@ -122,6 +122,7 @@ async fn what_is_acknowledged_has_reached_as_many_replicas_as_should_threat_16()
     assert!(error.to_string().contains("0 replicas"), "{error}");
 
     let replica = replica_of(&master).await;
+    master.until("it is heard", |master| master.cli(&["INFO", "replication"]).contains("state=online")).await;
     let cursor = strict.publish(revoked("b")).await.unwrap();
     assert_eq!(replica.cli(&["HGET", "{portcullis}:head", "head"]), cursor.to_string());
     assert_eq!(snapshot(&strict).await.unwrap().1, cursor);

@@ -47,19 +47,3 @@ async fn without_a_log_nobody_is_let_in_threat_17() {
     assert_eq!(log_at(&server.url()).establish(vec![]).await, Ok(true));
     replica.until(&token, Ok(())).await;
 }
-
-#[tokio::test]
-async fn a_log_that_is_gone_is_no_empty_log_threat_17() {
-    let Some((server, log)) = established().await else { return };
-    let replica = Replica::following(log_at(&server.url()));
-    let (token, revoked_token) = (replica.token("s-1"), replica.token("s-2"));
-    log.publish(revoked("s-2")).await.unwrap();
-    replica.until(&token, Ok(())).await;
-    replica.until(&revoked_token, INVALID).await;
-    server.cli(&["FLUSHALL"]);
-    replica.until(&token, UNAVAILABLE).await;
-    assert_eq!(log.establish(vec![revoked("s-3")]).await, Ok(true));
-    replica.until(&token, Ok(())).await;
-    assert_eq!(replica.check(&replica.token("s-3")).await, INVALID);
-    assert_eq!(replica.check(&revoked_token).await, INVALID, "who knew of it does not forget");
-}

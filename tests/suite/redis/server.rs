@@ -84,6 +84,8 @@ impl RedisServer {
             .args(self.sentinel.iter())
             .args(self.sentinel.iter().map(|_| "--sentinel"))
             .args(["--port", &self.port.to_string(), "--bind", "127.0.0.1"])
+            // Replicas are not kept waiting for others.
+            .args(["--repl-diskless-sync-delay", "0"])
             .arg("--dir")
             .arg(&self.directory)
             .args(&self.options)

@@ -62,7 +62,7 @@ async fn what_was_acknowledged_outlives_a_killed_redis_that_keeps_its_log_on_dis
 }
 
 #[tokio::test]
-async fn a_log_that_is_gone_is_no_empty_log() {
+async fn a_log_that_is_gone_is_no_empty_log_threat_17() {
     let Some(mut server) = RedisServer::start_with(&IN_MEMORY).await else { return };
     let (site, log) = (Site::new(), established(&server.url()).await);
     let first = site.ready_replica(log.clone()).await;

@@ -94,34 +94,39 @@ impl Replica {
         {
             return Err(format!("everything is known up to {known:?}, it says; no log was seen after {proved:?}"));
         }
-        let refused: Vec<_> = tokens.iter().map(|token| self.revocations.is_revoked(token)).collect();
+        // Looked up only where it matters: that is what costs time here.
+        let mut looked = [None; TOKENS];
+        let mut refused =
+            |token: usize| *looked[token].get_or_insert_with(|| self.revocations.is_revoked(&tokens[token]));
         for (token, since, until) in demands.iter().filter(|(_, _, until)| *until >= now) {
-            if refused[*token] {
-                seen.refused += 1;
-            } else if known.is_some_and(|known| known > *since) {
-                return Err(format!(
-                    "token {token} is to be refused since {since:?} until {until:?}, and is not at {now:?}, though everything \
-                     is known up to {known:?}"
-                ));
-            } else {
+            if known.is_none_or(|known| known <= *since) {
                 let is_permitted = staleness.is_some_and(|staleness| staleness <= self.bound);
                 seen.too_young += u64::from(is_permitted);
                 seen.stale += u64::from(!is_permitted);
                 seen.never += u64::from(staleness.is_none());
-                if is_permitted && now - *since > self.bound {
+                if is_permitted && now - *since > self.bound && !refused(*token) {
                     return Err(format!("token {token} is to be refused since {since:?}, and is permitted at {now:?}"));
+                }
+            } else if refused(*token) {
+                seen.refused += 1;
+            } else {
+                return Err(format!(
+                    "token {token} is to be refused since {since:?} until {until:?}, and is not at {now:?}, though \
+                     everything is known up to {known:?}"
+                ));
+            }
+        }
+        for (token, stuck) in self.stuck.iter().enumerate() {
+            if let Some(until) = stuck.filter(|until| *until >= now) {
+                seen.stuck += 1;
+                if !refused(token) {
+                    return Err(format!("token {token} was refused until {until:?}, and is not at {now:?}"));
                 }
             }
         }
-        for (token, refused) in refused.into_iter().enumerate() {
-            let stuck = self.stuck[token].filter(|until| *until >= now);
-            if refused && stuck.is_none() {
+        for (token, looked) in looked.into_iter().enumerate() {
+            if looked == Some(true) && self.stuck[token].is_none_or(|until| until < now) {
                 self.stuck[token] = truth.sticks_until(token);
-            } else if let Some(until) = stuck {
-                seen.stuck += 1;
-                if !refused {
-                    return Err(format!("token {token} was refused until {until:?}, and is not at {now:?}"));
-                }
             }
         }
         Ok(())

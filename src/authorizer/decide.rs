@@ -257,7 +257,6 @@ impl Authorizer {
         if let Some(revision) = input.revision
             && is_behind
             && !answers.revision_awaited
-            && self.only_feed().is_some()
         {
             return Err(Stop::Need(Need { issuer: position, question: Question::Revision(Box::new(revision)) }));
         }

@@ -190,9 +190,10 @@ impl<'a> Connection<'a> {
     /// changes in one step.
     async fn apply_revocations(&self, page: Vec<RevocationEvent>) -> Vec<RevocationEvent> {
         let to = &self.shared.to;
-        let (mut others, mut batch) = (Vec::new(), Vec::with_capacity(BATCH.min(page.len())));
+        let mut others = Vec::new();
         let mut page = page.into_iter();
         while page.len() > 0 {
+            let mut batch = Vec::with_capacity(BATCH.min(page.len()));
             for event in page.by_ref().take(BATCH) {
                 match scope::within(to.covers.as_deref(), event) {
                     None => self.shared.ignored(),
@@ -201,7 +202,6 @@ impl<'a> Connection<'a> {
                 }
             }
             to.revocations.revoke_all(&batch);
-            batch.clear();
             tokio::task::yield_now().await;
         }
         others

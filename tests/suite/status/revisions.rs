@@ -161,6 +161,11 @@ async fn through_the_layer_the_header_does_the_same_threat_16() {
     };
     let requests = [send(&one, "GET /a"), send(&two, "GET /a"), send(&one, "GET /optional")];
     let public = send(&one, "GET /public");
+    let beyond = wire::request("GET /a", Some(&two)).header(HEADER, "1-0").body(Plain::default()).unwrap();
+    let beyond = tokio::spawn({
+        let service = service.clone();
+        async move { wire::send(&service, beyond).await.status().as_u16() }
+    });
     replica.world.clock.settle().await;
     assert!(requests.iter().all(|request| !request.is_finished()));
     assert_eq!((public.await.unwrap(), hits.take()), (200, 1));
@@ -170,6 +175,8 @@ async fn through_the_layer_the_header_does_the_same_threat_16() {
         answers.push(request.await.unwrap());
     }
     assert_eq!((answers, hits.take(), replica.now()), (vec![401, 200, 401], 1, Duration::ZERO));
+    replica.world.advance(BUDGET).await;
+    assert_eq!((beyond.await.unwrap(), hits.take()), (503, 0));
 }
 
 #[tokio::test]

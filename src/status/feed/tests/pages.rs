@@ -179,7 +179,11 @@ async fn pages_cross_a_bad_network_and_are_lost_with_their_connection_threat_16(
     while revocations.is_empty() {
         tokio::task::yield_now().await;
     }
+    network.hold();
+    clock.settle().await;
+    assert_eq!(revocations.len(), 1);
     network.disconnect();
+    network.release();
     clock.settle().await;
     assert_eq!(feed.trouble().unwrap(), "the log cannot be read: connection lost");
     assert_eq!((revocations.len(), feed.state(clock.now().monotonic())), (1, FeedState::Never));

@@ -19,13 +19,14 @@ use std::{
     time::{Duration, Instant},
 };
 
+use futures_util::StreamExt as _;
 use portcullis::{
     Algorithm, Authorizer, Decision, Input, Issuer, KeySource, Requirement, RouteTable, Unlisted,
     authorizer::Answers,
     clock::{Clock, SystemClock, UnixTime},
     credential::{Bearer, DEFAULT_MAX_LEN},
     redis::{Redis, RedisRevocations},
-    status::{FeedPolicy, Revocation, RevocationEvent, Revocations},
+    status::{FeedPolicy, Revocation, RevocationEvent, RevocationFeed as _, Revocations},
     testing::{TestKey, TokenBuilder},
 };
 use quantile::quantile;
@@ -44,6 +45,9 @@ const RATE: usize = 10_000;
 const SECONDS: usize = 20;
 /// Tokens that were all seen before, as a service has them.
 const TOKENS: usize = 1024;
+/// Readers of one log, and events that they are told one by one.
+const READERS: u32 = 200;
+const EVENTS: u32 = 250;
 const ROUNDS: usize = 501;
 const LOOKS: usize = 512;
 
@@ -55,6 +59,7 @@ fn main() -> Fallible<()> {
         [role, url, first, count] if role == "publish" => {
             runtime.block_on(publish(url, number(first).unwrap(), number(count).unwrap()))
         }
+        [role, url] if role == "follow" => runtime.block_on(follow(url)),
         [role, url, first] if role == "publish steadily" => {
             runtime.block_on(publish_steadily(url, number(first).unwrap()))
         }
@@ -94,6 +99,55 @@ async fn publish_steadily(url: &str, first: usize) -> Fallible<()> {
         log.publish_all((0..each).map(|one| event(first + turn * each + one)).collect()).await?;
     }
     println!("  published {} in {:.1} s", SECONDS * RATE, started.elapsed().as_secs_f64());
+    Ok(())
+}
+
+/// In another process: as many readers as a large service has replicas, until it is ended.
+async fn follow(url: &str) -> Fallible<()> {
+    let log = log(url, LOGS[1])?;
+    let head = log.head().await?;
+    let readers =
+        (0..READERS).map(|_| async { log.tail(head).for_each(|message| async { drop(message.unwrap()) }).await });
+    let all = futures_util::future::join_all(readers);
+    println!("following");
+    all.await;
+    Ok(())
+}
+
+/// What Redis spends on each reader that it tells of an event.
+fn fan_out(runtime: &Runtime, redis: &RedisServer) -> Fallible<()> {
+    let mut readers = Command::new(std::env::current_exe()?).args(["follow", &redis.url()]).spawn()?;
+    let log = log(&redis.url(), LOGS[1])?;
+    let connected = |used: Used| used.clients >= f64::from(READERS);
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !connected(Used::by(redis)?) && Instant::now() < deadline {}
+    let spend = |events: u32| -> Fallible<Used> {
+        let before = Used::by(redis)?;
+        runtime.block_on(async {
+            let mut turns = tokio::time::interval(Duration::from_millis(20));
+            for number in 0..events {
+                turns.tick().await;
+                log.publish(event(usize::try_from(number).unwrap())).await.unwrap();
+            }
+            // The same time without an event, for the heartbeats.
+            for _ in events..EVENTS {
+                turns.tick().await;
+            }
+        });
+        Ok(Used::by(redis)?.since(before))
+    };
+    let (quiet, busy) = (spend(0)?, spend(EVENTS)?);
+    readers.kill()?;
+    readers.wait()?;
+    let each = f64::from(READERS) * f64::from(EVENTS);
+    let seconds = f64::from(EVENTS) / 50.0;
+    println!("{READERS} readers of a log in which nothing happens");
+    println!("  {:.1} us a second of Redis for each, heartbeats", quiet.cpu * 1e6 / f64::from(READERS) / seconds);
+    println!(
+        "  {:.1} us and {:.0} bytes of Redis to tell one of an event that comes alone",
+        (busy.cpu - quiet.cpu) * 1e6 / each,
+        (busy.sent - quiet.sent) / each
+    );
     Ok(())
 }
 
@@ -159,7 +213,7 @@ fn measure(runtime: &Runtime, entries: usize) -> Fallible<()> {
         "  all of them known {:.0} ms after the last was published; at most {most_stale} ms stale meanwhile",
         ended.elapsed().as_secs_f64() * 1000.0
     );
-    Ok(())
+    fan_out(runtime, &redis)
 }
 
 /// An authorizer that follows one of the logs, and tokens it has seen.
@@ -253,6 +307,7 @@ struct Used {
     /// In seconds.
     cpu: f64,
     sent: f64,
+    clients: f64,
 }
 
 impl Used {
@@ -265,11 +320,13 @@ impl Used {
             Ok(value.ok_or_else(|| format!("no {name}"))?.trim().parse()?)
         };
         let cpu = of("used_cpu_user_main_thread")? + of("used_cpu_sys_main_thread")?;
-        Ok(Self { memory: of("used_memory")?, cpu, sent: of("total_net_output_bytes")? })
+        let (sent, clients) = (of("total_net_output_bytes")?, of("connected_clients")?);
+        Ok(Self { memory: of("used_memory")?, cpu, sent, clients })
     }
 
     fn since(self, before: Self) -> Self {
-        Self { memory: self.memory - before.memory, cpu: self.cpu - before.cpu, sent: self.sent - before.sent }
+        let (memory, cpu, sent) = (self.memory - before.memory, self.cpu - before.cpu, self.sent - before.sent);
+        Self { memory, cpu, sent, clients: self.clients }
     }
 }
 

@@ -10,7 +10,7 @@ use crate::{
     clock::UnixTime,
     status::{
         Cursor, FeedAnswer, FeedError, FeedMessage, FeedMessages, FeedSnapshot,
-        RevocationEvent::Revoked,
+        RevocationEvent::{self, Revoked},
         RevocationLog,
         feed::tests::{Hand, SECOND, Snapshot, Tail, World, follow as followed, session},
     },
@@ -306,6 +306,23 @@ fn what_is_proved_was_applied_before_threat_16() {
             let applied = revocations.len();
             assert!(u64::try_from(applied).unwrap() >= proved, "{proved} proved, {applied} applied");
         }
+    }
+}
+
+#[test]
+fn a_snapshots_revision_is_reached_with_the_last_of_its_suspensions_threat_16() {
+    const SUSPENSIONS: usize = 500;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
+    let _entered = runtime.enter();
+    for round in 0..30 {
+        let (clock, hand) = (ManualClock::new(), Hand::default());
+        let suspended = (0..SUSPENSIONS).map(|id| RevocationEvent::Suspended(session(id))).collect();
+        hand.with(|lines| lines.snapshot = Some(Ok(FeedSnapshot::new(suspended, Cursor::new(10)))));
+        let (revocations, feed) = followed(hand, FeedPolicy::default(), None, &clock);
+        while !feed.has_applied(Cursor::new(10)) {
+            std::hint::spin_loop();
+        }
+        assert_eq!(revocations.len(), SUSPENSIONS, "{round}");
     }
 }
 

@@ -11,7 +11,7 @@ pub type StoreAnswer<T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + S
 ///
 /// Each method does what it does in one step, as far as others can see, and by one clock, the store's; a time is what that
 /// shows, since any origin. A method may fail, and may have done what it was to do nevertheless; a future that is dropped
-/// may still do it. Nobody has to trust a store: see the [module](self).
+/// may still do it. Nobody has to trust a store: see the [module](crate::sharing).
 pub trait SharedStore: Send + Sync + fmt::Debug + 'static {
     /// The record of that name, if it [is good enough](Look::takes), and what time it is. Where it is not, and a lease is
     /// wanted, and nobody holds one that has not ended: leases.

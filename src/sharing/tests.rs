@@ -113,6 +113,41 @@ async fn an_age_counts_from_before_the_question_was_sent_threat_14() {
 }
 
 #[tokio::test]
+async fn what_an_answer_of_the_store_takes_to_arrive_is_part_of_the_age_threat_14() {
+    /// Whose answers are long on their way.
+    #[derive(Debug)]
+    struct Far(SharedMemory, ManualClock);
+    impl SharedStore for Far {
+        fn look(&self, name: &str, look: Look) -> StoreAnswer<Seen> {
+            let (looked, arrival) = (self.0.look(name, look), crate::clock::Clock::sleep(&self.1, MILLISECOND * 40));
+            Box::pin(async {
+                arrival.await;
+                looked.await
+            })
+        }
+        fn put(&self, name: &str, record: SharedRecord, holder: Option<&str>) -> StoreAnswer<()> {
+            self.0.put(name, record, holder)
+        }
+        fn forget(&self, name: &str, asked_at: Option<Duration>, holder: Option<&str>) -> StoreAnswer<()> {
+            self.0.forget(name, asked_at, holder)
+        }
+    }
+    let world = World::new();
+    share(&world, &world.replica(), b"a", Rank::Positive).await;
+    let (secret, clock) = (SharedSecret::new("a secret of the replicas, 32 byte").unwrap(), world.clock.clone());
+    let far = Arc::new(Far(world.store.clone(), clock.clone()));
+    let purpose = Sha256::new().piece(b"a test");
+    let sharing = Sharing::new("x", far, (&secret, purpose), Arc::new(clock), SETTINGS).unwrap();
+    world.advance(SECOND).await;
+    let (told, ()) = tokio::join!(told(&world, &sharing, SECOND), async {
+        world.clock.settle().await;
+        world.advance(MILLISECOND * 40).await;
+    });
+    // It was young enough when somebody wanted to know.
+    assert_eq!(told, Some((b"a".to_vec(), MILLISECOND * 1040)));
+}
+
+#[tokio::test]
 async fn one_asks_and_the_others_are_told_threat_22() {
     let world = World::new();
     let world = &world;

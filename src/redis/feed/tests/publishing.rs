@@ -23,7 +23,7 @@ enum Outcome {
 impl Simulation<'_> {
     /// Something new, not told to anybody yet.
     pub(super) fn event(&mut self) -> usize {
-        let token = self.below(TOKENS);
+        let token = if self.suspends { TOKENS - 1 - self.below(TOKENS / 2) } else { self.below(TOKENS) };
         let is_suspension = token >= TOKENS - 2 && self.below(6) > 0;
         let target = match self.below(4) {
             0 if !is_suspension => Target::Token(token),

@@ -144,7 +144,7 @@ impl Servers {
 
     /// Whom it followed may see that it does not any more.
     fn left(&mut self, number: usize, random: &mut Random) {
-        if random.chance(2) {
+        if random.chance(4) {
             self.all.iter_mut().for_each(|server| server.heard.retain(|other, _| *other != number));
         }
     }
@@ -160,15 +160,14 @@ impl Servers {
         server.is_synced = disk == Disk::All && server.is_synced;
     }
 
-    /// Another one counts from now on. Whether the old one and those who follow it are told, is another matter.
-    pub(super) fn promote(&mut self, number: usize, random: &mut Random) {
+    /// Another one counts from now on. Those who follow the old one are told with it, or later; the old one, perhaps.
+    pub(super) fn promote(&mut self, number: usize, is_told_at_once: bool, random: &mut Random) {
         self.left(number, random);
         self.all[number].follows = None;
         self.all[number].heard.clear();
         let old = std::mem::replace(&mut self.master, number);
         for other in (0..self.all.len()).filter(|other| *other != number) {
-            let is_told = random.chance(2);
-            if is_told && (other != old || self.all[old].is_up) {
+            if is_told_at_once && other != old || random.chance(2) && self.all[other].is_up {
                 self.demote(other, random);
             }
         }

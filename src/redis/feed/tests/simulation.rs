@@ -47,6 +47,8 @@ pub(super) struct Simulation<'a> {
     pub(super) publisher_ahead: i64,
     /// What it is not sure of, or what is still under way.
     pub(super) doubtful: Vec<usize>,
+    /// Whether that is most of what it tells.
+    pub(super) suspends: bool,
     pub(super) clock: ManualClock,
     story: String,
 }
@@ -56,7 +58,8 @@ impl<'a> Simulation<'a> {
         let (followers, min_replicas, promise) = match seed % 8 {
             0 => (0, 0, Promise::Kept),
             1 | 2 => (1, 1, Promise::Kept),
-            3 | 4 => (2, 2, Promise::Kept),
+            3 => (2, 2, Promise::Kept),
+            4 => (3, 2, Promise::Kept),
             5 => (0, 0, Promise::Lost),
             6 => (2, 0, Promise::Lost),
             _ => (2, 1, Promise::Lost),
@@ -74,12 +77,14 @@ impl<'a> Simulation<'a> {
             publisher: None,
             publisher_ahead: 0,
             doubtful: Vec::new(),
+            suspends: seed / 8 % 4 == 0,
             story: format!("seed {seed}: {promise:?}, {followers} follow the master, {min_replicas} should"),
         };
         if promise == Promise::Kept || !seed.is_multiple_of(3) {
             simulation.establish(true);
         }
         for line in 0..REPLICAS {
+            simulation.world.lock().lines[line].is_slow = simulation.suspends;
             let replica = simulation.start(line);
             simulation.replicas.push(replica);
         }
@@ -241,21 +246,23 @@ impl<'a> Simulation<'a> {
             3 => {
                 let is_fit = |number: &usize| {
                     let server = &servers.all[*number];
+                    // Of those in step, one that is furthest.
                     let is_in_step = server.follows == Some(servers.master) && server.is_synced;
-                    *number != servers.master && server.is_up && (is_in_step || !is_kept)
+                    let has_all = || self.truth.is_whole(server.store().told());
+                    *number != servers.master && server.is_up && (!is_kept || is_in_step && has_all())
                 };
                 let Some(number) = random.one_of(&(0..count).filter(is_fit).collect::<Vec<_>>()) else { return Ok(()) };
-                servers.promote(number, random);
+                servers.promote(number, is_kept, random);
                 format!("server {number} takes over; {:?} do not know", servers.stale())
             }
-            4 | 5 => {
+            4 => {
                 let is_lost =
                     |number: &usize| *number != servers.master && servers.all[*number].follows != Some(servers.master);
                 let lost: Vec<_> = (0..count).filter(is_lost).filter(|number| servers.all[*number].is_up).collect();
                 lost.iter().for_each(|number| servers.demote(*number, random));
                 format!("servers {lost:?} are told whom to follow")
             }
-            6 => {
+            5 | 6 => {
                 let way = [Way::Good, Way::Good, Way::Lagging, Way::Cut][random.below(4)];
                 servers.all[number].way = way;
                 format!("server {number} hears its master: {way:?}")

@@ -132,6 +132,12 @@ impl Truth {
         self.told.iter_mut().enumerate().filter_map(lost).collect()
     }
 
+    /// Whether everything that was acknowledged is among these.
+    pub(super) fn is_whole(&self, known: &[usize]) -> bool {
+        let is_kept = |(number, told): (usize, &Told)| told.acknowledged.is_none() || known.contains(&number);
+        self.told.iter().enumerate().all(is_kept)
+    }
+
     /// Since when it has to be known.
     pub(super) fn required(&self, number: usize) -> Option<Duration> {
         let told = &self.told[number];

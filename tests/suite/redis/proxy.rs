@@ -3,17 +3,22 @@
 use std::{
     net::SocketAddr,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
+    time::Duration,
 };
+
+use portcullis::clock::{Clock, SystemClock};
 
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
-    sync::watch,
+    sync::{Notify, watch},
     task::JoinSet,
 };
+
+use crate::process::within;
 
 /// What becomes of bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,15 +29,18 @@ enum Line {
     Frozen,
     /// The same with connections up to that number; the next ones are open.
     Held(usize),
+    /// The same with what the server says; one piece of it may be [let through](Proxy::step).
+    Mute,
     /// Connections are closed, and new ones at once.
     Cut,
 }
 
 impl Line {
-    const fn keeps(self, connection: usize) -> bool {
+    const fn keeps(self, connection: usize, is_answer: bool) -> bool {
         match self {
             Self::Frozen => true,
             Self::Held(last) => connection <= last,
+            Self::Mute => is_answer,
             Self::Open | Self::Cut => false,
         }
     }
@@ -52,6 +60,9 @@ struct Seen {
     connections: AtomicUsize,
     loses_next: AtomicBool,
     answers_lost: AtomicUsize,
+    /// The answer that is kept back, and how many were.
+    kept: Mutex<(Vec<u8>, usize)>,
+    let_through: Notify,
 }
 
 impl Proxy {
@@ -84,6 +95,28 @@ impl Proxy {
     /// Freezes the connections that there are; those that are made from now on are open.
     pub fn hold(&self) {
         self.line.send_replace(Line::Held(self.connections()));
+    }
+
+    /// Keeps back what the server says, from now on.
+    pub fn mute(&self) {
+        self.line.send_replace(Line::Mute);
+    }
+
+    /// Lets the answer through that is kept back, if one is, and waits until the next one is. Returns that.
+    pub async fn step(&self) -> String {
+        let kept = || self.seen.kept.lock().unwrap().clone();
+        let (answer, before) = kept();
+        if !answer.is_empty() {
+            self.seen.let_through.notify_one();
+        }
+        let clock = SystemClock::new();
+        within("an answer", async {
+            while kept().1 == before {
+                clock.sleep(Duration::from_millis(1)).await;
+            }
+        })
+        .await;
+        String::from_utf8_lossy(&kept().0).into_owned()
     }
 
     pub fn heal(&self) {
@@ -128,8 +161,8 @@ async fn connect(mut client: TcpStream, port: u16, line: watch::Receiver<Line>, 
     let ((from_client, to_client), (from_server, to_server)) = (client.split(), server.split());
     let mut until_cut = line.clone();
     tokio::select! {
-        () = pump(number, from_client, to_server, line.clone(), || false) => {}
-        () = pump(number, from_server, to_client, line, || seen.is_to_be_lost()) => {}
+        () = pump(number, from_client, to_server, line.clone(), None) => {}
+        () = pump(number, from_server, to_client, line, Some(&seen)) => {}
         _ = until_cut.wait_for(|line| *line == Line::Cut) => {}
     }
 }
@@ -140,6 +173,11 @@ impl Seen {
         self.answers_lost.fetch_add(usize::from(is_lost), Ordering::SeqCst);
         is_lost
     }
+
+    fn keep(&self, answer: &[u8]) {
+        let mut kept = self.kept.lock().unwrap();
+        *kept = (answer.to_vec(), kept.1 + 1);
+    }
 }
 
 /// Hands bytes on until one side has ended, or some are to be lost.
@@ -148,12 +186,25 @@ async fn pump(
     mut from: impl AsyncRead + Unpin,
     mut to: impl AsyncWrite + Unpin,
     mut line: watch::Receiver<Line>,
-    is_lost: impl Fn() -> bool,
+    answers: Option<&Seen>,
 ) {
     let mut buffer = vec![0; 16 * 1024];
     while let Ok(read @ 1..) = from.read(&mut buffer).await {
-        let has_gone = is_lost() || line.wait_for(|line| !line.keeps(number)).await.is_err();
-        if has_gone || to.write_all(&buffer[..read]).await.is_err() {
+        if answers.is_some_and(Seen::is_to_be_lost) {
+            return;
+        }
+        if let Some(answers) = answers
+            && *line.borrow() == Line::Mute
+        {
+            answers.keep(&buffer[..read]);
+            tokio::select! {
+                () = answers.let_through.notified() => {}
+                _ = line.wait_for(|line| *line != Line::Mute) => {}
+            }
+        } else if line.wait_for(|line| !line.keeps(number, answers.is_some())).await.is_err() {
+            return;
+        }
+        if to.write_all(&buffer[..read]).await.is_err() {
             return;
         }
     }
@@ -209,6 +260,20 @@ async fn a_line_is_as_bad_as_it_is_told_to_be() {
     proxy.heal();
     stream.read_exact(&mut answer).await.unwrap();
     assert_eq!(&answer, b"held");
+
+    proxy.mute();
+    stream.write_all(b"1st.").await.unwrap();
+    assert_eq!(proxy.step().await, "1st.");
+    assert!(stream.try_read(&mut answer).is_err());
+    let (next, ()) = tokio::join!(proxy.step(), async {
+        stream.read_exact(&mut answer).await.unwrap();
+        assert_eq!(&answer, b"1st.");
+        stream.write_all(b"2nd.").await.unwrap();
+    });
+    assert_eq!(next, "2nd.");
+    proxy.heal();
+    stream.read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer, b"2nd.");
 
     proxy.lose_next_answer();
     stream.write_all(b"lost").await.unwrap();

@@ -181,15 +181,17 @@ async fn a_reader_of_a_history_that_was_rewritten_misses_nothing_of_the_new_one(
     new.until("it has it", |new| end(new) == end(old)).await;
     // From here on, each has what the other one lacks.
     new.cli(&["REPLICAOF", "NO", "ONE"]);
-    for name in names("old", 3) {
-        publisher.publish(site.revoked(&name)).await.unwrap();
+    let elsewhere = log(&new.url());
+    for (of_old, of_new) in names("old", 3).iter().zip(&names("new", 6)) {
+        elsewhere.publish(site.revoked(of_new)).await.unwrap();
+        publisher.publish(site.revoked(of_old)).await.unwrap();
     }
     reader.until_gets(&site.token("old-2"), INVALID).await;
     let left = reader.now();
     line.cut();
-    let elsewhere = log(&new.url());
-    for name in names("new", 6) {
-        elsewhere.publish(site.revoked(&name)).await.unwrap();
+    // By its positions, the new history goes on where the old one ended.
+    for name in &names("new", 6)[3..] {
+        elsewhere.publish(site.revoked(name)).await.unwrap();
     }
     old.cli(&["REPLICAOF", "127.0.0.1", &new.port().to_string()]);
     in_step(old).await;

@@ -66,7 +66,10 @@ impl Reading {
             // Of a server that lacks what another one had, or of another log.
             self.ready.push_back(Ready::Trouble(FeedError::Gap));
         } else {
-            self.open = Some(proof);
+            // One that we are on the way to is kept: behind a log that grows as fast as it is read there are always others.
+            if self.open.is_none_or(|open| open.head == proof.head) {
+                self.open = Some(proof);
+            }
             self.close();
         }
     }

@@ -92,6 +92,29 @@ fn a_full_answer_is_not_the_end_of_the_log() {
     assert_eq!(ready.last(), Some(&Ready::Proof(proof(600))));
 }
 
+#[test]
+fn who_lags_behind_a_busy_log_still_comes_to_know_how_far_threat_16() {
+    let entries = |from: u64| (from..from + 512).map(|number| entry_of(number, number + 1)).collect();
+    let ready = after(|reading| {
+        // A check is due again before we are where the log ended at the last one.
+        for (head, from) in [(600, 5), (1200, 517), (1800, 1029)] {
+            reading.seen(proof(head));
+            reading.read(entries(from));
+        }
+    });
+    let proved: Vec<_> = ready.into_iter().filter(|ready| matches!(ready, Ready::Proof(_))).collect();
+    assert_eq!(proved, [Ready::Proof(proof(600))]);
+    // Where nothing was published meanwhile, the log was seen to end there later, too.
+    let later = Proof { asked: 2 * SECOND, ..proof(600) };
+    let ready = after(|reading| {
+        reading.seen(proof(600));
+        reading.read(entries(5));
+        reading.seen(later);
+        reading.read((517..600).map(|number| entry_of(number, number + 1)).collect());
+    });
+    assert_eq!(ready.last(), Some(&Ready::Proof(later)));
+}
+
 fn texts(texts: &[&str]) -> Value {
     Value::Array(texts.iter().map(|text| Value::BulkString((*text).into())).collect())
 }

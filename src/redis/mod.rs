@@ -52,6 +52,7 @@ mod publisher;
 mod record;
 mod records;
 mod revocations;
+pub mod scale;
 mod tls;
 
 pub use builder::RedisBuilder;

@@ -154,7 +154,7 @@ impl Shared {
             if left.is_zero() {
                 break;
             }
-            match self.attempt(key, question, shared_age, left.min(self.policy.attempt_timeout)).await {
+            match self.attempt(key, question, shared_age, left).await {
                 Ok(word) => return Ok(word),
                 Err(error) if error.is_about_the_token() => break,
                 Err(error) => {
@@ -178,37 +178,38 @@ impl Shared {
     }
 
     /// Asks once, or takes what another replica was told, if that is no older. What comes of it is in memory before this
-    /// returns.
+    /// returns. The source has its own time to answer, of what is `left`: it is not blamed for how long others were waited
+    /// for, which is bounded by itself.
     pub(super) async fn attempt(
         &self,
         key: &StatusKey,
         question: &StatusQuestion,
         shared_age: Duration,
-        timeout: Duration,
+        left: Duration,
     ) -> Result<Arc<Word>, StatusError> {
         let of = question.verified().map_or(Of::Opaque, |token| Of::Verified(token.expires_at()));
         let sent = self.clock.now();
-        let asking = caught(async {
-            match &self.answers {
-                None => self.source.ask(question).await.map(|status| (status, None)),
-                Some(answers) => {
-                    let terms = Terms {
-                        max_age: shared_age,
-                        // What was heard here since is not unheard.
-                        known: self.memory.age(key, sent.monotonic()),
-                        // Whoever waits for others has as much time left to ask.
-                        patience: timeout / 2,
-                        judge: |status: &TokenStatus| self.reusable(status, question, sent.wall()),
-                    };
-                    answers.ask(key, || self.source.ask(question), terms).await
-                }
+        let ask = async || {
+            let spent = self.clock.now().monotonic().saturating_sub(sent.monotonic());
+            let timeout = self.policy.attempt_timeout.min(left.saturating_sub(spent));
+            tokio::select! {
+                biased;
+                answer = self.source.ask(question) => answer,
+                () = self.clock.sleep(timeout) => Err(StatusError::TimedOut(timeout)),
             }
-        });
-        let answer = tokio::select! {
-            biased;
-            answer = asking => answer.unwrap_or(Err(StatusError::Panicked)),
-            () = self.clock.sleep(timeout) => Err(StatusError::TimedOut(timeout)),
         };
+        let asking = caught(async {
+            let Some(answers) = &self.answers else { return ask().await.map(|status| (status, None)) };
+            let terms = Terms {
+                max_age: shared_age,
+                // What was heard here since is not unheard.
+                known: self.memory.age(key, sent.monotonic()),
+                patience: self.policy.attempt_timeout.min(left) / 2,
+                judge: |status: &TokenStatus| self.reusable(status, question, sent.wall()),
+            };
+            answers.ask(key, ask, terms).await
+        });
+        let answer = asking.await.unwrap_or(Err(StatusError::Panicked));
         let now = self.clock.now();
         let age = answer.as_ref().ok().and_then(|(_, age)| *age);
         let asked_at = age.map_or(AskedAt::new(sent.monotonic()), |age| AskedAt::ago(age, now.monotonic()));

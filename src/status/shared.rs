@@ -57,15 +57,16 @@ impl SharedAnswers {
         Self { store: Arc::new(store), secret, settings }
     }
 
-    /// While one replica asks about a token, the others wait for this long, but no longer than half of
-    /// [`StatusPolicy::attempt_timeout`]; then the next one asks. It is what the end of a replica costs that had the turn to
-    /// ask. Default: 500 ms.
+    /// While one replica asks about a token, the others wait for this long, and then the next one asks; but none waits for
+    /// longer than half of [`StatusPolicy::attempt_timeout`], after which it asks too, and has the whole of that for it.
+    /// It is what the end of a replica costs that had the turn to ask. Default: 500 ms.
     pub const fn lease(mut self, lease: Duration) -> Self {
         self.settings.lease = lease;
         self
     }
 
-    /// A use of the store is given up after this, and for a second none is tried. Default: 50 ms.
+    /// A use of the store is given up after this, but at most a quarter of [`StatusPolicy::attempt_timeout`], and for a
+    /// second none is tried. Default: 50 ms.
     pub const fn timeout(mut self, timeout: Duration) -> Self {
         self.settings.timeout = timeout;
         self
@@ -82,7 +83,10 @@ impl SharedAnswers {
     pub(super) fn start(&self, of: &str, policy: &StatusPolicy, clock: &SharedClock) -> Option<Exchanged> {
         let purpose = Sha256::new().piece(b"answers of a status source");
         let (store, clock) = (Arc::clone(&self.store), Arc::clone(clock));
-        let sharing = Sharing::new(of, store, (&self.secret, purpose), clock, self.settings)?;
+        // Whoever waits in vain must have the time to ask.
+        let timeout = self.settings.timeout.min(policy.attempt_timeout / 4);
+        let settings = SharingSettings { timeout, ..self.settings };
+        let sharing = Sharing::new(of, store, (&self.secret, purpose), clock, settings)?;
         Some(Exchanged {
             sharing,
             negative_age: policy.negative_max_age / 4 * 3,

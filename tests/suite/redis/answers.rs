@@ -49,7 +49,7 @@ impl Fleet {
         let issuer = Issuer::discover(self.issuer.url())
             .audience(TokenBuilder::AUDIENCE)
             .status_source(self.source.clone())
-            .status_policy(StatusPolicy::default().without_renewal_ahead())
+            .status_policy(StatusPolicy::default().attempt_timeout(self.timeout * 20).without_renewal_ahead())
             .shared_answers(answers);
         let authorizer = Authorizer::builder()
             .issuer(change(issuer))

@@ -11,6 +11,7 @@ mod property;
 mod revisions;
 mod revoked;
 mod runtimes;
+mod shared;
 pub mod source;
 mod stampede;
 

@@ -110,8 +110,8 @@ impl ClientCredentials {
     /// It is sealed with a key derived from the client's secret, where that has 32 characters or more; otherwise say which
     /// to use: [`sealed_with`](Self::sealed_with). Tokens of other clients, endpoints, scopes and parameters are others. What
     /// is left of a token's life counts from before it was asked for, by the store's clock. One that an endpoint refuses is
-    /// removed, and taken from there by nobody. While one replica fetches, the others wait for three seconds at most. Where
-    /// the store cannot be had, each fetches for itself.
+    /// removed, and taken from there by nobody. Where the store cannot be had, each replica fetches for itself. Where the one
+    /// that fetches ends before it has, the others wait for three seconds, and then the next one does.
     ///
     /// ```no_run
     /// # #[cfg(feature = "redis")]

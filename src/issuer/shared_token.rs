@@ -39,7 +39,8 @@ pub(super) struct SharedToken {
 #[derive(Default)]
 struct Last {
     header: Option<HeaderValue>,
-    /// When it was asked for, by the store's clock, where that is known.
+    /// When it was asked for, by the store's clock; where that is not known, because the store was away, the one before:
+    /// that may still be there.
     asked_at: Option<Duration>,
     is_refused: bool,
 }
@@ -97,7 +98,7 @@ impl SharedToken {
 
 impl Last {
     fn is_now(&mut self, header: &HeaderValue, asked_at: Option<Duration>) {
-        *self = Self { header: Some(header.clone()), asked_at, is_refused: false };
+        *self = Self { header: Some(header.clone()), asked_at: asked_at.or(self.asked_at), is_refused: false };
     }
 }
 

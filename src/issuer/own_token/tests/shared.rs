@@ -157,6 +157,22 @@ async fn a_refused_token_is_removed_before_another_is_asked_for_threat_22() {
 }
 
 #[tokio::test]
+async fn a_refused_token_that_could_not_be_removed_is_not_taken_again_threat_22() {
+    let replicas = Replicas::new(2);
+    assert!(is_one(&replicas.all().await));
+    let first = replicas.tokens[0].get().await.unwrap();
+    replicas.store.fault(Some(StoreFault::Fails));
+    assert!(replicas.tokens[0].refused(&first));
+    let second = replicas.tokens[0].get().await.unwrap();
+    assert!(second.header != first.header);
+    replicas.store.fault(None);
+    replicas.advance(MINUTE).await;
+    assert!(replicas.tokens[0].refused(&second));
+    let third = replicas.tokens[0].get().await.unwrap();
+    assert!(third.header != first.header && third.header != second.header, "the first is still there");
+}
+
+#[tokio::test]
 async fn without_the_store_each_fetches_for_itself_threat_17() {
     for fault in [StoreFault::Fails, StoreFault::Hangs, StoreFault::Panics, StoreFault::HangsAfterwards] {
         let replicas = Replicas::new(3);

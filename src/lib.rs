@@ -69,7 +69,7 @@
 //! | `outbound` | module [`outbound`]: tokens for the calls a service makes itself, and a layer that attaches them |
 //! | `agent-idp` | module [`providers::agent_idp`]: what its tokens take, and a client of its token service |
 //! | `grantex` | module [`providers::grantex`]: the same, its revocation feed, and its webhooks |
-//! | `redis` | module [`redis`]: a log of revocations in Redis, which all replicas follow |
+//! | `redis` | module [`redis`]: a log of revocations in Redis, which all replicas follow, and a store for what they share |
 //! | `full` | all of them |
 
 pub mod authorizer;

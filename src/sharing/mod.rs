@@ -15,8 +15,9 @@
 //! # What the store can and cannot do
 //!
 //! Whoever can read it sees names and sizes: records are sealed with AES-256-GCM under keys derived from a secret that only
-//! the replicas have, and their names are made with it too. Whoever can write to it can have replicas ask once more, and
-//! can show them a record that was put there for the same name before; nothing else is opened.
+//! the replicas have, and their names are made with it too. Whoever can write to it can have replicas wait as for
+//! somebody who asks, and then ask; and can show them a record that was put there for the same name before, as old as it is
+//! by then. Nothing else is opened.
 //!
 //! A store that is down, slow or full costs what it would have saved: each use of it is given up after a short time, and
 //! then it is left alone for a second.

@@ -24,6 +24,10 @@
 //! restarted is a matter of its persistence (`appendonly yes`). Where it knows nothing any more, replicas refuse all tokens
 //! that they would have to hear about, until the log was [established](RedisRevocations::establish) anew.
 //!
+//! All keys of a log begin with one prefix and are in one slot of a cluster. The script that writes names one of them and
+//! touches others beside it, as Redis and Valkey allow; what only speaks their protocol, or routes by the keys that are
+//! named, may not.
+//!
 //! Of millions of entries, most of the memory is saved by `hash-max-listpack-entries 1024`.
 //!
 //! # Who may do what

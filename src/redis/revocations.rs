@@ -160,15 +160,18 @@ impl RedisRevocationsBuilder {
     }
 
     /// How often Redis is asked whether that is all, for each who follows: news itself comes at once. To be well below
-    /// [`FeedPolicy::silence`](crate::status::FeedPolicy::silence). Default: 250 milliseconds; from 10 milliseconds to 10
+    /// [`FeedPolicy::silence`](crate::status::FeedPolicy::silence) and
+    /// [`max_staleness`](crate::status::FeedPolicy::max_staleness). Default: 250 milliseconds; from 10 milliseconds to 10
     /// seconds.
     pub const fn heartbeat(mut self, interval: Duration) -> Self {
         self.heartbeat = interval;
         self
     }
 
-    /// About so many of the newest events are kept for those who were away; who was away for longer takes a snapshot.
-    /// All publishers should say the same. Default: 100,000.
+    /// About so many of the newest events are kept for those who were away; who was away for longer takes a snapshot. They
+    /// must be more than are published while one is read: where the log has moved on too far meanwhile, it is begun anew,
+    /// and whoever starts then accepts nothing. All publishers should say the same. Default: 100,000, as for 5,000 events
+    /// a second while a snapshot takes 20 seconds.
     pub const fn kept_events(mut self, events: u64) -> Self {
         self.kept_events = events;
         self

@@ -66,6 +66,8 @@ async fn suspensions_that_are_over_leave_as_others_come() {
     left.sort();
     assert_eq!(left, ["S1:c", "S1:d"]);
     assert_eq!(server.cli(&["ZRANGE", "{portcullis}:suspended:ends", "0", "-1"]), "S1:c");
+    // Nobody misses them.
+    assert_eq!(snapshot(&log).await.unwrap().0.len(), 2);
 }
 
 /// The time to live of every key of that form, in seconds.
@@ -102,8 +104,10 @@ async fn entries_leave_by_themselves_when_their_tokens_are_over_and_not_before()
 async fn a_slice_whose_time_has_come_is_forgotten() {
     let Some((server, log)) = established().await else { return };
     server.cli(&["ZADD", "{portcullis}:slices", "5", "256"]);
+    server.cli(&["HSET", "{portcullis}:head", "s:256", "7"]);
     log.publish(revoked("s")).await.unwrap();
     assert_eq!(server.cli(&["ZRANGE", "{portcullis}:slices", "0", "-1"]), "0");
+    assert_eq!(server.cli(&["HMGET", "{portcullis}:head", "s:256", "s:0"]).trim(), "1");
 }
 
 #[tokio::test]

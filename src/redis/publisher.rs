@@ -110,7 +110,8 @@ impl RedisRevocations {
     }
 
     /// Creates the log where there is none, knowing these: whatever is revoked or suspended by now, from wherever that is
-    /// kept, or nothing. `false`: there is one already; then nothing was changed.
+    /// kept, or nothing. `false`: there is one already, and it is left as it is; the answer to an attempt that opened it may
+    /// have been lost. Nobody else should establish it meanwhile: the log is whole for the one who opened it alone.
     ///
     /// No log is not an empty log: nobody who follows it accepts a token before it was established, and again after Redis
     /// has lost it. So this is for whoever knows what was revoked: call it by hand, or with all that is kept elsewhere;

@@ -142,14 +142,6 @@ impl RedisRevocations {
     pub(super) fn settings(&self) -> &Settings {
         &self.inner.settings
     }
-
-    /// The same, which is read over connections of that maker.
-    #[cfg(test)]
-    pub(super) fn read_over(self, reading: impl Dial + 'static) -> Self {
-        let mut inner = Arc::into_inner(self.inner).unwrap();
-        inner.settings.reading = Arc::new(reading);
-        Self { inner: Arc::new(inner) }
-    }
 }
 
 impl RedisRevocationsBuilder {
@@ -246,6 +238,15 @@ impl RedisRevocationsBuilder {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    impl RedisRevocations {
+        /// The same, which is read over connections of that maker.
+        pub(in crate::redis) fn read_over(self, reading: impl Dial + 'static) -> Self {
+            let mut inner = Arc::into_inner(self.inner).unwrap();
+            inner.settings.reading = Arc::new(reading);
+            Self { inner: Arc::new(inner) }
+        }
+    }
 
     #[test]
     fn numbers_that_could_not_work_are_refused_threat_32() {

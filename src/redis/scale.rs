@@ -41,7 +41,8 @@
 //! that a Redis whose core is busy tells them later and more at a time: after 10 milliseconds instead of one or two. With
 //! 2,800 a second even that is more than one core can do: readers fall behind, are stale, and deny. That log is to be divided.
 //!
-//! A rollout takes a snapshot for each replica that starts. Whoever was away for less than the stream goes back takes none: for
+//! A rollout takes a snapshot for each replica that starts. The stream has to go back to before that was begun, or there is
+//! another: keep more events than are published in the time that it takes, with room to spare. Whoever was away for less than the stream goes back takes none: for
 //! ten minutes at 280 a second, [`kept_events`](super::RedisRevocationsBuilder::kept_events) of 168,000, and 34 MB.
 //!
 //! # What to divide by

@@ -1,5 +1,6 @@
 //! Requests to the endpoint for revocations → answers, and what was taken in.
 
+mod revision;
 use std::{
     convert::Infallible,
     pin::Pin,
@@ -8,12 +9,12 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderName, Request};
+use http::Request;
 use http_body_util::{BodyExt as _, StreamBody};
 use portcullis::{
     Algorithm, Authorize, Authorizer, ConfigError, Issuer, KeySource, Requirement, RouteTable, Unlisted,
     middleware::RevocationEndpoint,
-    status::{RevocationEvent, RevocationLog, RevocationSink, Revocations, SinkAnswer, SinkError},
+    status::{RevocationEvent, RevocationSink, Revocations, SinkAnswer, SinkError},
     testing::{ManualClock, TestKey, TokenBuilder},
 };
 use tower::ServiceExt as _;
@@ -151,28 +152,6 @@ async fn what_is_said_well_is_taken_in() {
         assert_eq!(answer(&endpoint, post(&admin, FORM, form)).await, (200, String::new()), "{form}");
         assert_eq!(log.take(), [rows[8].1]);
     }
-}
-
-#[tokio::test]
-async fn the_answer_says_where_in_the_log_it_stands() {
-    let (world, _) = world().await;
-    let log = RevocationLog::builder().clock(world.clock.clone()).capacity(2).build();
-    let name = HeaderName::from_static("revision");
-    let endpoint = RevocationEndpoint::to(Revocations::new())
-        .and_to(log.clone())
-        .revision_header(name.clone())
-        .behind(&world.authorizer, Requirement::scope("tokens:revoke"))
-        .unwrap();
-    let admin = world.issuer.token().scopes(["tokens:revoke"]).build();
-    let revision = async |said: &'static str| {
-        let answer = send(&endpoint, post(&admin, JSON, said)).await;
-        (answer.status().as_u16(), answer.headers().get(&name).map(|value| value.to_str().unwrap().to_owned()))
-    };
-    assert_eq!(revision(r#"{"jti":"t"}"#).await, (200, Some("0-1".to_owned())));
-    assert_eq!(revision(r#"[{"jti":"t"},{"jti":"u"}]"#).await, (200, Some("0-3".to_owned())));
-    // No room for it: whoever revokes is told, and of no revision.
-    assert_eq!(revision(r#"{"jti":"v"}"#).await, (503, None));
-    assert_eq!((log.len(), log.head().to_string()), (2, "0-3".to_owned()));
 }
 
 #[tokio::test]

@@ -222,7 +222,7 @@ impl Asking<'_> {
             let asked_at = match since {
                 Since::Store(asked_at) => asked_at,
                 Since::Own(started) => {
-                    let look = Look { max_age: Duration::ZERO, unlike: None, lease: None };
+                    let look = Look::new(Duration::ZERO);
                     let Some(seen) = inner.used(|store| store.look(&name, look)).await else { return };
                     // It was read before now: so much earlier than that, the question had not been sent.
                     seen.now.saturating_sub(inner.clock.now().monotonic().saturating_sub(started))
@@ -230,7 +230,7 @@ impl Asking<'_> {
                 Since::Nowhere => return,
             };
             let Some(sealed) = inner.seal(&name, (asked_at, rank), wall, &content) else { return };
-            let record = SharedRecord { asked_at, rank, kept_for, sealed: sealed.into() };
+            let record = SharedRecord::new(asked_at, rank, sealed.into()).keep_for(kept_for);
             inner.used(|store| store.put(&name, record, holder.as_deref())).await;
         };
         // Without a runtime it is not shared.

@@ -14,7 +14,8 @@ pub type StoreAnswer<T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + S
 /// may still do it. Nobody has to trust a store: see the [module](crate::sharing).
 pub trait SharedStore: Send + Sync + fmt::Debug + 'static {
     /// The record of that name, if it [is good enough](Look::takes), and what time it is. Where it is not, and a lease is
-    /// wanted, and nobody holds one that has not ended: leases.
+    /// wanted, and nobody holds one that has not ended, or ends later than this one would: leases. (The latter was given
+    /// before the clock was set back.)
     fn look(&self, name: &str, look: Look) -> StoreAnswer<Seen>;
 
     /// Ends the lease, if it is that of `holder`; and puts the record there for as long as it is to be kept, unless the
@@ -80,6 +81,26 @@ pub enum Rank {
 }
 
 impl Look {
+    /// A record that was asked for at most so long ago.
+    #[must_use]
+    pub const fn new(max_age: Duration) -> Self {
+        Self { max_age, unlike: None, lease: None }
+    }
+
+    /// But not the one that was asked for then, which is of no use.
+    #[must_use]
+    pub const fn but_not(mut self, asked_at: Duration) -> Self {
+        self.unlike = Some(asked_at);
+        self
+    }
+
+    /// Or else a lease of that length, for a holder whose name nobody else has.
+    #[must_use]
+    pub fn or_lease(mut self, holder: &str, length: Duration) -> Self {
+        self.lease = Some(Lease { holder: holder.to_owned(), length });
+        self
+    }
+
     /// Whether a record that was asked for then is good enough: young enough, of no time to come, and not the one that is
     /// known to be of no use.
     #[must_use]
@@ -121,6 +142,24 @@ impl Lease {
 }
 
 impl Seen {
+    /// What time it was.
+    #[must_use]
+    pub const fn now(&self) -> Duration {
+        self.now
+    }
+
+    /// What was there.
+    #[must_use]
+    pub const fn record(&self) -> Option<&SharedRecord> {
+        self.record.as_ref()
+    }
+
+    /// Whether whoever looked has a lease now.
+    #[must_use]
+    pub const fn is_leased(&self) -> bool {
+        self.is_leased
+    }
+
     /// What time it was, what was there, and whether there is a lease now, for whoever looked.
     #[must_use]
     pub const fn new(now: Duration, record: Option<SharedRecord>, is_leased: bool) -> Self {
@@ -129,10 +168,17 @@ impl Seen {
 }
 
 impl SharedRecord {
-    /// A record as it was put there; how long it is kept does not matter any more.
+    /// A record as it is found; how long it is kept does not matter any more.
     #[must_use]
     pub const fn new(asked_at: Duration, rank: Rank, sealed: Bytes) -> Self {
         Self { asked_at, rank, kept_for: Duration::ZERO, sealed }
+    }
+
+    /// One to be put there: it is of use to nobody after that time.
+    #[must_use]
+    pub const fn keep_for(mut self, time: Duration) -> Self {
+        self.kept_for = time;
+        self
     }
 
     /// Whether this makes room for `other`, as of `now`: what was asked for later counts, and a record of a time to come is

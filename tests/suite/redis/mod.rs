@@ -9,6 +9,7 @@ mod establish;
 mod faults;
 mod log;
 mod proxy;
+mod records;
 mod replicas;
 pub mod server;
 mod state;

@@ -5,6 +5,7 @@ mod answers;
 mod by_hand;
 mod cache;
 mod chaos;
+mod elsewhere;
 mod flood;
 mod heard;
 mod property;

@@ -77,7 +77,7 @@ impl<'a> Simulation<'a> {
             publisher: None,
             publisher_ahead: 0,
             doubtful: Vec::new(),
-            suspends: seed / 8 % 4 == 0,
+            suspends: (seed / 8).is_multiple_of(4),
             story: format!("seed {seed}: {promise:?}, {followers} follow the master, {min_replicas} should"),
         };
         if promise == Promise::Kept || !seed.is_multiple_of(3) {

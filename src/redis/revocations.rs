@@ -170,8 +170,10 @@ impl RedisRevocationsBuilder {
     }
 
     /// An event is acknowledged when so many replicas of the Redis have it, and a server that fewer follow proves nothing.
-    /// With more than half of them, a master that others have replaced without its knowing proves nothing, and nothing that
-    /// was acknowledged is lost by that. Default: 0, at most 100.
+    /// With more than half of them, a master that others have replaced without its knowing proves nothing once they have
+    /// left it, as long as its clock is not set back, and nothing that was acknowledged is lost by that; but for what it
+    /// acknowledges between the moment when one of them takes over and the one when the others are told. With all of them,
+    /// not even that. Default: 0, at most 100.
     ///
     /// Replicas are heard once a second: what is known is then up to 2 seconds older than it would be. All who publish and
     /// all who follow should say the same.

@@ -64,7 +64,7 @@ impl<'a> Simulation<'a> {
             6 => (2, 0, Promise::Lost),
             _ => (2, 1, Promise::Lost),
         };
-        let clock = ManualClock::new();
+        let (clock, suspends) = (ManualClock::new(), (seed / 8).is_multiple_of(3));
         let mut simulation = Self {
             props,
             world: World::shared(seed, clock.clone(), Servers::new(followers), REPLICAS + 1),
@@ -73,11 +73,11 @@ impl<'a> Simulation<'a> {
             truth: Truth::default(),
             promise,
             min_replicas,
-            kept: 3 + usize::try_from(seed / 8 % 5).unwrap(),
+            kept: if suspends { 1000 } else { 3 + usize::try_from(seed / 8 % 5).unwrap() },
             publisher: None,
             publisher_ahead: 0,
             doubtful: Vec::new(),
-            suspends: (seed / 8).is_multiple_of(4),
+            suspends,
             story: format!("seed {seed}: {promise:?}, {followers} follow the master, {min_replicas} should"),
         };
         if promise == Promise::Kept || !seed.is_multiple_of(3) {
@@ -168,6 +168,11 @@ impl<'a> Simulation<'a> {
             11..=16 => self.disturb(),
             17..=25 => self.disturb_servers()?,
             26 | 27 => self.establish(false),
+            29 if self.suspends => {
+                let line = self.below(REPLICAS);
+                self.tell(format_args!("{line} starts anew"));
+                self.replicas[line] = self.start(line);
+            }
             28 if self.below(4) == 0 => {
                 let seconds = if self.below(3) == 0 { 700 + self.below(3000) } else { 2 + self.below(10) };
                 self.tell(format_args!("{seconds} s pass"));

@@ -213,7 +213,10 @@ impl Pages {
                 self.issuers = self.issuers().await?;
                 read = record::read(&field, &value, &self.issuers);
             }
-            page.push(happened(read.map_err(|_| FeedError::Malformed("an entry"))?));
+            page.push(happened(read.map_err(|unread| match unread {
+                record::Unread::Issuer => incomplete(),
+                record::Unread::Malformed => FeedError::Malformed("an entry"),
+            })?));
         }
         Ok(page)
     }

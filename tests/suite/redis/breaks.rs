@@ -85,8 +85,7 @@ async fn replica_of(master: &RedisServer) -> RedisServer {
     let port = master.port().to_string();
     let options = [&server::IN_MEMORY[..], &["--replicaof", "127.0.0.1", &port]];
     let replica = RedisServer::start_with(&options.concat()).await.unwrap();
-    replica.until("it follows", |replica| replica.cli(&["INFO", "replication"]).contains("link_status:up")).await;
-    master.until("it is followed", |master| master.cli(&["INFO", "replication"]).contains("state=online")).await;
+    master.until_followed_by(&replica).await;
     replica
 }
 

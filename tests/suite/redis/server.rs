@@ -2,6 +2,7 @@
 
 use std::{
     env, fs,
+    io::Write as _,
     path::{Path, PathBuf},
     process::{Command, Stdio},
     sync::atomic::{AtomicU32, Ordering},
@@ -163,6 +164,27 @@ impl RedisServer {
         let port = self.port.to_string();
         let output = Command::new("redis-cli").args(["-p", &port]).args(command).output().unwrap();
         format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr)).trim().into()
+    }
+
+    /// Waits until that replica has what is written here. From then on it says at once what it has.
+    pub async fn until_followed_by(&self, replica: &Self) {
+        // Beside the keys of the log, and in a cluster in the same slot.
+        let key = "{portcullis}followed";
+        self.cli(&["INCR", key]);
+        let here = self.cli(&["GET", key]);
+        // A replica of a cluster names its master to whoever has not said that he wants to read.
+        let there = || replica.cli_reading(&["READONLY", &format!("GET {key}")]);
+        replica.until("it follows", |_| there() == here).await;
+    }
+
+    /// What `redis-cli` prints for the last of some commands on one connection.
+    fn cli_reading(&self, commands: &[&str]) -> String {
+        let port = self.port.to_string();
+        let mut child =
+            Command::new("redis-cli").args(["-p", &port]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(commands.join("\n").as_bytes()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        String::from_utf8_lossy(&output.stdout).trim().lines().last().unwrap_or_default().to_owned()
     }
 
     /// Waits until that is so, for a bounded time.

@@ -41,7 +41,7 @@ impl Cluster {
         }
         let owner = cluster.owner();
         cluster.nodes[3].cli(&["CLUSTER", "REPLICATE", &cluster.ids[owner]]);
-        super::sentinels::in_step(&cluster.nodes[3]).await;
+        cluster.nodes[owner].until_followed_by(&cluster.nodes[3]).await;
         let replica = &cluster.ids[3];
         cluster.nodes[owner]
             .until("it knows its replica", |node| {

@@ -9,7 +9,7 @@ use portcullis::{
 
 use super::{
     builder, established, log, names, redis,
-    sentinels::{MASTER, Sentinels, in_step, replicated},
+    sentinels::{MASTER, Sentinels, replicated},
     site::{INVALID, OK, Replica, Site},
 };
 use crate::redis::{
@@ -63,6 +63,7 @@ async fn nothing_that_was_acknowledged_is_lost_with_the_master() {
                 // Where the test fails, this says why.
                 Err(error) => {
                     println!("{name}: {error}");
+                    set.insist_after(tries);
                     replicas[0].pause().await;
                 }
             }
@@ -130,7 +131,7 @@ async fn a_master_that_its_replicas_have_lost_proves_nothing_and_acknowledges_no
     let of = format!("127.0.0.1 {}", line.port());
     let options = [&IN_MEMORY[..], &["--replicaof", &of]].concat();
     let Some(replica) = RedisServer::start_with(&options).await else { return };
-    in_step(&replica).await;
+    master.until_followed_by(&replica).await;
     let (site, log) = (Site::new(), builder(redis(&master.url())).min_replicas(1).build().unwrap());
     assert_eq!(log.establish(Vec::new()).await, Ok(true));
     let reader = site.replica_with(log.clone(), policy());
@@ -194,7 +195,7 @@ async fn a_reader_of_a_history_that_was_rewritten_misses_nothing_of_the_new_one(
         elsewhere.publish(site.revoked(name)).await.unwrap();
     }
     old.cli(&["REPLICAOF", "127.0.0.1", &new.port().to_string()]);
-    in_step(old).await;
+    new.until_followed_by(old).await;
     old.cli(&["REPLICAOF", "NO", "ONE"]);
     line.heal();
     let victim = site.token("new-0");

@@ -41,7 +41,7 @@ async fn the_log_follows_its_slot_through_a_cluster() {
     cluster.nodes[3].cli(&["CLUSTER", "FAILOVER"]);
     cluster.until_owned_by(3).await;
     publish("after the replica took over").await;
-    super::sentinels::in_step(&cluster.nodes[first]).await;
+    cluster.nodes[3].until_followed_by(&cluster.nodes[first]).await;
     cluster.nodes[3].kill().await;
     cluster.nodes[first].cli(&["CLUSTER", "FAILOVER", "TAKEOVER"]);
     cluster.until_owned_by(first).await;

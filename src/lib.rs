@@ -43,9 +43,9 @@
 //!
 //! The modules are these stages, in this order: [`policy`], [`credential`], [`token`] (with the [`keys`] it needs),
 //! [`status`], [`rejection`]. [`authorizer`] puts them in order, [`middleware`] puts that around a service, and
-//! [`issuer`], [`sharing`], [`crypto`], [`clock`] and [`observe`] are what they stand on. Three doors lead elsewhere: [`outbound`] to
-//! the calls that the service makes itself, [`providers`] to authorization servers that are known, [`redis`] to what all
-//! replicas know.
+//! [`issuer`], [`sharing`], [`crypto`], [`clock`] and [`observe`] are what they stand on. Three doors lead elsewhere:
+//! [`outbound`] to the calls that the service makes itself, [`providers`] to authorization servers that are known, [`redis`]
+//! to what all replicas know.
 //!
 //! # What it refuses
 //!

@@ -269,7 +269,9 @@ impl Authorizer {
             now,
         };
         let standing = issuer.status.judge(presented, &demand).map_err(|unsettled| match unsettled {
-            Unsettled::Ask(inquiry) => Stop::Need(Need { issuer: position, question: Question::Status(inquiry) }),
+            Unsettled::Ask(inquiry) => {
+                Stop::Need(Need { issuer: position, question: Question::Status(Box::new(inquiry)) })
+            }
             Unsettled::Withdrawn(reason) => self.invalid(reason),
             Unsettled::Unavailable(NoWord { reason, retry_after }) => {
                 let is_alone = is_behind && reason == StatusUnavailable::NobodyToAsk;

@@ -186,9 +186,9 @@ pub struct Need {
 #[derive(Clone)]
 pub(super) enum Question {
     Keys(KeyQuestion),
-    /// Boxed, so that every decision is no larger for it.
+    /// Boxed as the next one is, so that every decision is no larger for it.
     Revision(Box<Cursor>),
-    Status(Inquiry),
+    Status(Box<Inquiry>),
 }
 
 impl fmt::Debug for Need {
